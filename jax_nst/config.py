@@ -1,0 +1,101 @@
+"""Settings, their defaults and their validation; the one source of the command line's defaults."""
+
+import dataclasses
+from typing import Any
+
+from jax_nst.optimizers import LEARNING_RATES, OPTIMIZERS
+from jax_nst.recipes import RECIPES
+from jax_nst.vgg import POOLINGS
+
+FEATURES = ("auto", "vgg19", "vgg16", "wavelet")
+INITS = ("content", "style", "noise")
+
+DEFAULT_SIZE = 512
+
+
+def _setting(default: Any, doc: str) -> Any:
+    return dataclasses.field(default=default, metadata={"doc": doc})
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Every setting of a transfer. `None` means the default that the doc of the field names.
+
+    Raises:
+      ValueError: a value is not valid; the message names the field and what is.
+    """
+
+    size: int | None = _setting(
+        None,
+        f"longer side of the picture in pixels; an explicit size is obeyed upwards too "
+        f"(default: {DEFAULT_SIZE}, or the content's own if that is smaller)",
+    )
+    style_size: int | None = _setting(
+        None,
+        "longer side of the style in pixels: larger makes larger strokes "
+        "(default: the picture's, or the style's own if that is smaller)",
+    )
+    features: str = _setting(
+        "auto",
+        f"what compares pictures, one of {', '.join(FEATURES)}; auto takes the recipe's VGG where its "
+        "file is found or can be downloaded, else the training-free wavelets, with a warning",
+    )
+    weights: str | None = _setting(
+        None, "path of an h5 file with VGG kernels, in any layout of Keras (default: found or downloaded)"
+    )
+    recipe: str = _setting("normalized", f"definition of the loss, one of {', '.join(RECIPES)}")
+    optimizer: str = _setting("lbfgs", f"one of {', '.join(OPTIMIZERS)}")
+    steps: int = _setting(200, "updates of the picture, one evaluation of loss and gradient each")
+    learning_rate: float | None = _setting(
+        None,
+        "factor of an L-BFGS step, or logits a step for Adam (default: "
+        + ", ".join(f"{rate:g} for {name}" for name, rate in LEARNING_RATES.items())
+        + ")",
+    )
+    content_weight: float | None = _setting(None, "factor of the content term (default: the recipe's)")
+    style_weight: float | None = _setting(None, "factor of the style term (default: the recipe's)")
+    tv_weight: float | None = _setting(
+        None, "factor of the total variation: larger is smoother (default: the recipe's)"
+    )
+    content_layers: tuple[str, ...] | None = _setting(
+        None, "layers that keep the content, separated by commas (default: the recipe's)"
+    )
+    style_layers: tuple[str, ...] | None = _setting(
+        None, "layers that carry the style, separated by commas (default: the recipe's)"
+    )
+    style_layer_weights: tuple[float, ...] | None = _setting(
+        None, "one factor for each style layer, separated by commas (default: the recipe's)"
+    )
+    pooling: str = _setting("max", f"pooling of the VGG, one of {', '.join(POOLINGS)}")
+    init: str = _setting("content", f"where to start: {', '.join(INITS)}, or the path of an image")
+    seed: int = _setting(0, "seed of the noise to start from; same seed, same machine, same picture")
+    save_every: int = _setting(0, "save the best picture so far every so many steps; 0: only at the end")
+
+    def __post_init__(self) -> None:
+        _check_choice("features", self.features, FEATURES)
+        _check_choice("recipe", self.recipe, tuple(RECIPES))
+        _check_choice("optimizer", self.optimizer, OPTIMIZERS)
+        _check_choice("pooling", self.pooling, POOLINGS)
+        for name, least in (("size", 1), ("style_size", 1), ("steps", 1), ("save_every", 0)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ValueError(f"{name} must be {least} or more, not {value}")
+        for name in ("content_weight", "style_weight", "tv_weight"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < float("inf"):
+                raise ValueError(f"{name} must be zero or more, not {value}")
+        if self.learning_rate is not None and not 0 < self.learning_rate < float("inf"):
+            raise ValueError(f"learning_rate must be more than zero, not {self.learning_rate}")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed must be from 0 to {2**32 - 1}, not {self.seed}")
+        for name in ("content_layers", "style_layers", "style_layer_weights"):
+            value = getattr(self, name)
+            if value is not None and len(value) == 0:
+                raise ValueError(f"{name} must name at least one layer")
+        if any(not 0 <= weight < float("inf") for weight in self.style_layer_weights or ()):
+            raise ValueError(f"style_layer_weights must be zero or more, not {self.style_layer_weights}")
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"unknown {name} {value!r}; the valid ones are {', '.join(choices)}")

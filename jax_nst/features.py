@@ -1,0 +1,60 @@
+"""What an extractor is: a pure function from pixels to named features.
+
+Pixels are RGB, float32 in [0, 1], `[H, W, 3]`, unbatched; a batch is `jax.vmap`.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+
+Params = Any
+"""The weights of an extractor, a pytree; `{}` where it has none."""
+
+Features = dict[str, jax.Array]
+"""Layer name -> `[h, w, C]`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Extractor:
+    """A feature extractor and the facts about it that other modules need.
+
+    Attributes:
+      name: what the user calls it, such as `vgg19`.
+      layers: every layer name that `apply` accepts, shallowest first.
+      content_layers: the layers that the content loss compares by default.
+      style_layers: the layers whose Gram matrices are compared by default.
+      apply: `(params, pixels [H, W, 3], layers) -> Features`, computing no
+        further than the deepest of `layers`.
+      stride: `(layers) -> pixels` between neighbouring positions of the
+        coarsest of `layers`.
+      halo: `(layers) -> pixels` that a tile, aligned to the stride, must be
+        extended by on each side for its features to be exact.
+      smallest_side: `(layers) -> pixels`, the shortest side of an image for
+        which every one of `layers` exists.
+      tv_weight: factor of the total variation in recipe `normalized`.
+      relative_to_entries: how recipe `normalized` makes a Gram difference
+        relative. False: to the mean square of the style's Gram matrix. True:
+        each entry ij to sqrt(A_ii A_jj) of the style, for channels of very
+        different power.
+    """
+
+    name: str
+    layers: tuple[str, ...]
+    content_layers: tuple[str, ...]
+    style_layers: tuple[str, ...]
+    apply: Callable[[Params, jax.Array, Sequence[str]], Features]
+    stride: Callable[[Sequence[str]], int]
+    halo: Callable[[Sequence[str]], int]
+    smallest_side: Callable[[Sequence[str]], int]
+    tv_weight: float
+    relative_to_entries: bool = False
+
+    def check_layers(self, layers: Sequence[str]) -> None:
+        """Raises ValueError, listing the valid names, if one of `layers` is unknown."""
+        unknown = [layer for layer in layers if layer not in self.layers]
+        if unknown:
+            raise ValueError(
+                f"unknown layer {unknown[0]!r} of {self.name}; the valid ones are {', '.join(self.layers)}"
+            )

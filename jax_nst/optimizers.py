@@ -1,0 +1,127 @@
+"""Name -> Optax transformation, of the logits of the pixels.
+
+An update costs one evaluation of the loss and its gradient: no line search. L-BFGS is
+guarded instead: it may take a step back.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+OPTIMIZERS = ("lbfgs", "adam")
+
+LEARNING_RATES = {"lbfgs": 1.0, "adam": 0.1}
+"""The defaults; L-BFGS: a factor of its step, Adam: logits a step."""
+
+MEMORY_SIZE = 50
+"""Pairs that L-BFGS remembers, two pictures each."""
+
+# Root mean square of the first step, in logits: a length that means the same at every size.
+_FIRST = 0.03
+# A step that raises the loss by more than this share of it is taken back.
+_RAISE = 0.5
+# The next try is this share of the length of the step taken back.
+_SHORTEN = 0.25
+
+
+class GuardedState(NamedTuple):
+    """State of `guarded_lbfgs`. `X` is the shape of the variables."""
+
+    lbfgs: optax.ScaleByLBFGSState
+    """Holds the last point accepted and its gradient, `X`."""
+    value: jax.Array
+    """`[]`, the loss at the last point accepted; infinite before the first."""
+
+
+def guarded_lbfgs(
+    learning_rate: float, memory_size: int = MEMORY_SIZE
+) -> optax.GradientTransformationExtraArgs:
+    """Optax' two-loop recursion, one evaluation a step, that cannot run away.
+
+    Nocedal and Wright, Numerical Optimization, 2nd ed., algorithm 7.4, with unit steps. Pairs of
+    non-positive curvature are skipped (ibid., p. 201). A point whose loss is not finite, or much above
+    that of the last point accepted, is rejected: the next point is a shorter step down the
+    gradient from the last one accepted, with an empty memory.
+
+    `update` takes the loss as `value`.
+    """
+    inner = optax.scale_by_lbfgs(memory_size)
+
+    def init(params: jax.Array) -> GuardedState:
+        return GuardedState(inner.init(params), jnp.asarray(jnp.inf, params.dtype))
+
+    def update(grads, state, params=None, *, value, **extra_args):
+        del extra_args
+        limit = state.value + _RAISE * jnp.abs(state.value)
+        good = jnp.isfinite(value) & jnp.all(jnp.isfinite(grads)) & (value <= limit)
+
+        def accept():
+            direction, lbfgs = inner.update(grads, _skip_bad_pair(state.lbfgs, params, grads), params)
+            downhill = _along(-grads, _FIRST * params.size**0.5)
+            step = jnp.where(state.lbfgs.count == 0, downhill, -direction)
+            return learning_rate * step, GuardedState(lbfgs, value)
+
+        def reject():
+            last, gradient = state.lbfgs.params, state.lbfgs.updates
+            _, lbfgs = inner.update(gradient, inner.init(params), last)
+            retry = _along(-gradient, _SHORTEN * jnp.linalg.norm(params - last))
+            return last - params + retry, GuardedState(lbfgs, state.value)
+
+        return jax.lax.cond(good, accept, reject)
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _along(direction: jax.Array, length: jax.typing.ArrayLike) -> jax.Array:
+    """`direction` with the given norm; zero if it is zero."""
+    norm = jnp.linalg.norm(direction)
+    return direction * (length / jnp.maximum(norm, jnp.finfo(direction.dtype).tiny))
+
+
+def _skip_bad_pair(
+    state: optax.ScaleByLBFGSState, params: jax.Array, grads: jax.Array
+) -> optax.ScaleByLBFGSState:
+    """Makes the next update store its last good pair again, in place, if the new one is not convex.
+
+    Optax stores every pair. One with s.y <= 0 would make the approximation indefinite.
+    """
+    s, y = params - state.params, grads - state.updates
+    last = (state.count - 2) % state.weights_memory.shape[0]
+    replay = state._replace(
+        count=jnp.maximum(state.count - 1, 0),
+        params=params - state.diff_params_memory[last],
+        updates=grads - state.diff_updates_memory[last],
+    )
+    convex = jnp.vdot(s, y) > 1e-8 * jnp.linalg.norm(s) * jnp.linalg.norm(y)
+    skip = (state.count > 0) & ~convex
+    return state._replace(
+        **{
+            field: jnp.where(skip, getattr(replay, field), getattr(state, field))
+            for field in ("count", "params", "updates")
+        }
+    )
+
+
+def make_optimizer(
+    name: str, *, learning_rate: float | None = None, num_steps: int
+) -> optax.GradientTransformationExtraArgs:
+    """The optimizer that `Config.optimizer` names.
+
+    Args:
+      name: one of `OPTIMIZERS`. `adam` (Kingma and Ba 2015) lowers its rate to zero
+        along a half cosine over `num_steps`.
+      learning_rate: None for the optimizer's own, `LEARNING_RATES`.
+      num_steps: how many updates there will be.
+
+    Raises:
+      ValueError: the name is unknown.
+    """
+    if name not in OPTIMIZERS:
+        raise ValueError(f"unknown optimizer {name!r}; the valid ones are {', '.join(OPTIMIZERS)}")
+    rate = LEARNING_RATES[name] if learning_rate is None else learning_rate
+    if name == "lbfgs":
+        return guarded_lbfgs(rate)
+    schedule = optax.cosine_decay_schedule(rate, num_steps)
+    return optax.with_extra_args_support(optax.adam(schedule, b1=0.9, b2=0.99))

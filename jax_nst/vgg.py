@@ -1,0 +1,198 @@
+"""VGG16 and VGG19 as a Flax module built from a table of blocks, and as extractors.
+
+Simonyan and Zisserman 2015 (arXiv:1409.1556). Layers carry the paper's names:
+`conv4_2` is a convolution's output, `relu4_2` what its ReLU makes of it. Kernels are
+those that Keras publishes, trained by Caffe on BGR, 0-255, mean subtracted;
+that preprocessing is the first line of the network, so pixels are RGB in [0, 1].
+"""
+
+import functools
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jax_nst.features import Extractor, Features, Params
+
+CHANNELS = (64, 128, 256, 512, 512)
+"""Output channels of the convolutions of each block; a pooling ends the block."""
+
+CONVOLUTIONS = {"vgg19": (2, 2, 4, 4, 4), "vgg16": (2, 2, 3, 3, 3)}
+"""How many convolutions each block has."""
+
+CONTENT_LAYERS = ("relu4_2",)
+STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+POOLINGS = ("max", "average")
+
+BGR_MEAN = (103.939, 116.779, 123.68)
+
+
+def conv_names(network: str) -> tuple[str, ...]:
+    """`conv1_1` ... `conv5_4`, in the order of the forward pass."""
+    return tuple(
+        f"conv{block}_{index}"
+        for block, count in enumerate(CONVOLUTIONS[network], start=1)
+        for index in range(1, count + 1)
+    )
+
+
+def layer_names(network: str) -> tuple[str, ...]:
+    """`conv1_1`, `relu1_1`, `conv1_2`, ... in the order of the forward pass."""
+    return tuple(name for conv in conv_names(network) for name in (conv, conv.replace("conv", "relu")))
+
+
+LAYERS = {network: layer_names(network) for network in CONVOLUTIONS}
+
+
+def needed_convs(network: str, layers: Sequence[str]) -> tuple[str, ...]:
+    """The convolutions from the image to the deepest of `layers`."""
+    convs = conv_names(network)
+    deepest = max(convs.index(layer.replace("relu", "conv")) for layer in layers)
+    return convs[: deepest + 1]
+
+
+def kernel_shape(conv: str) -> tuple[int, int, int, int]:
+    """`[3, 3, C_in, C_out]` of a convolution such as `conv3_1`."""
+    block, index = (int(part) for part in conv.removeprefix("conv").split("_"))
+    channels = CHANNELS[block - 1]
+    if index > 1:
+        return 3, 3, channels, channels
+    return 3, 3, CHANNELS[block - 2] if block > 1 else 3, channels
+
+
+class VGG(nn.Module):
+    """The convolutional part of a VGG, cut after the deepest of `layers`.
+
+    Attributes:
+      network: `vgg19` or `vgg16`.
+      layers: the names of the features to return.
+      pooling: `max`, as trained, or `average`, as Gatys et al. prefer.
+    """
+
+    network: str
+    layers: tuple[str, ...]
+    pooling: str = "max"
+
+    @nn.compact
+    def __call__(self, pixels: jax.Array) -> Features:
+        """`[H, W, 3]` RGB in [0, 1] -> layer name -> `[h, w, C]`."""
+        x = 255.0 * pixels[..., ::-1] - jnp.asarray(BGR_MEAN, pixels.dtype)
+        features = {}
+        block = "1"
+        for conv in needed_convs(self.network, self.layers):
+            if conv[4] != block:
+                block, x = conv[4], pool(x, self.pooling)
+            x = features[conv] = nn.Conv(CHANNELS[int(block) - 1], (3, 3), name=conv)(x)
+            x = features[conv.replace("conv", "relu")] = nn.relu(x)
+        return {layer: features[layer] for layer in self.layers}
+
+
+def pool(x: jax.Array, pooling: str) -> jax.Array:
+    """2x2 windows, stride 2, an odd last row or column dropped: `[h, w, C]` -> `[h//2, w//2, C]`."""
+    h, w, _ = x.shape
+    if h % 2 or w % 2:
+        x = x[: h // 2 * 2, : w // 2 * 2]
+    return max_pool(x) if pooling == "max" else jnp.mean(_windows(x), axis=(1, 3))
+
+
+def _windows(x: jax.Array) -> jax.Array:
+    """`[h, w, C]` -> `[h/2, 2, w/2, 2, C]`."""
+    h, w, channels = x.shape
+    return x.reshape(h // 2, 2, w // 2, 2, channels)
+
+
+@jax.custom_vjp
+def max_pool(x: jax.Array) -> jax.Array:
+    """Maxima over 2x2 windows of even sides, `[h, w, C]` -> `[h/2, w/2, C]`.
+
+    The gradient goes to every position that equals its maximum, undivided. Equal positions are the zeros
+    of a ReLU, through which no gradient passes. One comparison is much less work than the
+    scatter that autodiff makes of it.
+    """
+    return jnp.max(_windows(x), axis=(1, 3))
+
+
+def _max_pool_forward(x: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    y = max_pool(x)
+    return y, (x, y)
+
+
+def _max_pool_backward(residuals: tuple[jax.Array, jax.Array], cotangent: jax.Array) -> tuple[jax.Array]:
+    x, y = residuals
+    chosen = _windows(x) == y[:, None, :, None]
+    return (jnp.where(chosen, cotangent[:, None, :, None], 0).reshape(x.shape),)
+
+
+max_pool.defvjp(_max_pool_forward, _max_pool_backward)
+
+
+def network_of(params: Params) -> str:
+    """`vgg19` or `vgg16`, by the convolutions that `params` holds.
+
+    Up to conv3_3 the two are the same network, and `vgg19` is what is said.
+    """
+    beyond = any(name > "conv3_4" for name in params)
+    return "vgg16" if beyond and "conv3_4" not in params else "vgg19"
+
+
+def _apply(
+    params: Params, pixels: jax.Array, layers: Sequence[str], *, network: str, pooling: str
+) -> Features:
+    return VGG(network, tuple(layers), pooling).apply({"params": params}, pixels)  # pyright: ignore[reportReturnType]
+
+
+def _stride(layers: Sequence[str]) -> int:
+    return 2 ** (max(int(layer[4]) for layer in layers) - 1)
+
+
+def _halo(layers: Sequence[str], *, network: str) -> int:
+    # Each 3x3 convolution reaches one position of its block, 2^(block-1) pixels.
+    reach = sum(2 ** (int(conv[4]) - 1) for conv in needed_convs(network, layers))
+    return -(-reach // _stride(layers)) * _stride(layers)
+
+
+@functools.cache
+def _extractor(network: str, pooling: str) -> Extractor:
+    if pooling not in POOLINGS:
+        raise ValueError(f"unknown pooling {pooling!r}; the valid ones are {', '.join(POOLINGS)}")
+    return Extractor(
+        name=network,
+        layers=LAYERS[network],
+        content_layers=CONTENT_LAYERS,
+        style_layers=STYLE_LAYERS,
+        apply=functools.partial(_apply, network=network, pooling=pooling),
+        stride=_stride,
+        halo=functools.partial(_halo, network=network),
+        smallest_side=_stride,
+        tv_weight=65.0,
+    )
+
+
+def vgg19(*, pooling: str = "max") -> Extractor:
+    """The 19-layer network; its params come from `weights.load_params`."""
+    return _extractor("vgg19", pooling)
+
+
+def vgg16(*, pooling: str = "max") -> Extractor:
+    """The 16-layer network; its params come from `weights.load_params`."""
+    return _extractor("vgg16", pooling)
+
+
+def extract_features(params: Params, pixels: jax.Array, layers: Sequence[str]) -> Features:
+    """The features of one image, by the VGG that `params` belong to.
+
+    Args:
+      params: what `weights.load_params` returns.
+      pixels: `[H, W, 3]`, RGB in [0, 1].
+      layers: names such as `conv4_2` (before the ReLU) or `relu4_2` (after it).
+
+    Returns:
+      Layer name -> `[h, w, C]`.
+
+    Raises:
+      ValueError: a layer is unknown.
+    """
+    extractor = _extractor(network_of(params), "max")
+    extractor.check_layers(layers)
+    return extractor.apply(params, pixels, layers)

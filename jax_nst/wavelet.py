@@ -1,0 +1,143 @@
+"""The training-free extractor: rectified wavelet responses, for a machine without VGG.
+
+Brochard, Zhang and Mallat, "Generalized Rectifier Wavelet Covariance Models for Texture
+Synthesis", ICLR 2022 (arXiv:2203.07902): the covariances of rectified wavelet
+coefficients, within a scale and between neighbouring scales, describe a texture.
+
+Layer `scale{s}`, s = 1 (finest) ... 5, on the picture halved s-1 times, `[h, w, 196]` (100 for s = 1):
+for each of 3 opponent colours, 8 orientations and 4 phases, the rectified response to a 7x7 Gabor wavelet;
+the 3 low-pass colours; a constant; and the responses of scale s-1, averaged
+over 2x2 blocks. The Gram product of the last with the first equals, exactly, that of the finer
+responses with the coarser ones enlarged, at a quarter of the work.
+Layer `luma{s}`, `[h, w, 32]`: the responses of the luminance alone.
+"""
+
+import functools
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jax_nst.features import Extractor, Features, Params
+
+NUM_SCALES = 5
+NUM_ORIENTATIONS = 8
+KERNEL_SIZE = 7
+
+_RADIUS = KERNEL_SIZE // 2
+_FREQUENCY = np.pi / 2  # radians a pixel
+_SIGMA = 1.5  # pixels, of the Gaussian envelope
+
+# Luminance, red-green, blue-yellow. The last two are doubled: they vary less in pictures.
+_OPPONENT = np.array([[1 / 3, 1 / 3, 1 / 3], [1.0, -1.0, 0.0], [-0.5, -0.5, 1.0]]) * [[1], [2], [2]]
+
+_BINOMIAL = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
+
+LAYERS = (
+    *(f"scale{scale}" for scale in range(1, NUM_SCALES + 1)),
+    *(f"luma{scale}" for scale in range(1, NUM_SCALES + 1)),
+)
+# The finest scale is left to the style: that is where its brush strokes are.
+CONTENT_LAYERS = ("luma2", "luma3")
+STYLE_LAYERS = LAYERS[:NUM_SCALES]
+
+
+def gabor_bank() -> np.ndarray:
+    """Zero-mean Gabor wavelets of unit norm, `[7, 7, 16]`: real parts, then imaginary parts."""
+    y, x = np.mgrid[-_RADIUS : _RADIUS + 1, -_RADIUS : _RADIUS + 1]
+    envelope = np.exp(-(x**2 + y**2) / (2 * _SIGMA**2))
+    waves = []
+    for part in (np.cos, np.sin):
+        for theta in np.arange(NUM_ORIENTATIONS) * np.pi / NUM_ORIENTATIONS:
+            wave = part(_FREQUENCY * (x * np.cos(theta) + y * np.sin(theta)))
+            wave = envelope * (wave - np.sum(envelope * wave) / np.sum(envelope))
+            waves.append(wave / np.linalg.norm(wave))
+    return np.stack(waves, axis=-1).astype(np.float32)
+
+
+@functools.cache
+def _colour_bank() -> np.ndarray:
+    """`gabor_bank` of each opponent colour, on RGB: `[7, 7, 3, 48]`, luminance first."""
+    bank = np.einsum("yxk,oc->yxcok", gabor_bank(), _OPPONENT)
+    return bank.reshape(KERNEL_SIZE, KERNEL_SIZE, 3, -1).astype(np.float32)
+
+
+def _halve(x: jax.Array) -> jax.Array:
+    """Blurred by a binomial and halved, `[h, w, C]` -> `[ceil(h/2), ceil(w/2), C]`."""
+    h, w, _ = x.shape
+    padded = jnp.pad(x, ((2, 2), (2, 2), (0, 0)), mode="reflect")
+    rows = sum(tap * padded[i : i + h : 2] for i, tap in enumerate(_BINOMIAL))
+    return sum(tap * rows[:, i : i + w : 2] for i, tap in enumerate(_BINOMIAL))
+
+
+def _average_blocks(x: jax.Array) -> jax.Array:
+    """Means over 2x2 blocks, the last repeated at an odd border, `[h, w, C]` -> as `_halve`."""
+    h, w, channels = x.shape
+    if h % 2 or w % 2:
+        x = jnp.pad(x, ((0, h % 2), (0, w % 2), (0, 0)), mode="edge")
+    return jnp.mean(x.reshape(-(-h // 2), 2, -(-w // 2), 2, channels), axis=(1, 3))
+
+
+def _filter(rgb: jax.Array) -> jax.Array:
+    """The wavelet coefficients of the opponent colours, `[h, w, 3]` -> `[h, w, 48]`."""
+    r = _RADIUS
+    mirrored = jnp.pad(rgb, ((r, r), (r, r), (0, 0)), mode="reflect")
+    # Padded the same and cropped: on a CPU the gradient of a "VALID" convolution is six times slower.
+    return jax.lax.conv_general_dilated(
+        mirrored[None],
+        jnp.asarray(_colour_bank(), rgb.dtype),
+        (1, 1),
+        "SAME",
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )[0][r:-r, r:-r]
+
+
+def _apply(params: Params, pixels: jax.Array, layers: Sequence[str]) -> Features:
+    del params
+    features: Features = {}
+    rgb, finer = pixels, None
+    for scale in range(1, max(int(layer[-1]) for layer in layers) + 1):
+        y = _filter(rgb)
+        luma = y[..., : 2 * NUM_ORIENTATIONS]
+        low = rgb @ jnp.asarray(_OPPONENT.T, rgb.dtype)
+        own = [jax.nn.relu(y), jax.nn.relu(-y), low, jnp.ones_like(low[..., :1])]
+        features[f"scale{scale}"] = jnp.concatenate(
+            own if finer is None else [*own, _average_blocks(finer)], axis=-1
+        )
+        features[f"luma{scale}"] = jax.nn.relu(jnp.concatenate([luma, -luma], axis=-1))
+        finer = jnp.concatenate(own[:2], axis=-1)
+        rgb = _halve(rgb)
+    return {layer: features[layer] for layer in layers}
+
+
+def _stride(layers: Sequence[str]) -> int:
+    return 2 ** (max(int(layer[-1]) for layer in layers) - 1)
+
+
+def _halo(layers: Sequence[str]) -> int:
+    # The blurs before a scale reach 2 positions of each finer one, the wavelets 3 of its own.
+    stride = _stride(layers)
+    return -(-(2 * (stride - 1) + _RADIUS * stride) // stride) * stride
+
+
+def _smallest_side(layers: Sequence[str]) -> int:
+    # A mirrored border needs one position more than it is wide, at the coarsest scale.
+    return (_RADIUS + 1) * _stride(layers)
+
+
+@functools.cache
+def wavelet() -> Extractor:
+    """The extractor; its params are `{}`."""
+    return Extractor(
+        name="wavelet",
+        layers=LAYERS,
+        content_layers=CONTENT_LAYERS,
+        style_layers=STYLE_LAYERS,
+        apply=_apply,
+        stride=_stride,
+        halo=_halo,
+        smallest_side=_smallest_side,
+        tv_weight=5.0,
+        relative_to_entries=True,
+    )
