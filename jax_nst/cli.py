@@ -10,7 +10,7 @@ import textwrap
 import types
 import typing
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,8 @@ from jax_nst.images import (
     resize_picture,
     save_image,
 )
-from jax_nst.stylize import Progress, Result, load_network, picture_size, run
+from jax_nst.network import load_network
+from jax_nst.stylize import Progress, Result, picture_size, run
 
 USAGE = """\
 Repaints a photograph in the style of a painting.
@@ -60,16 +61,13 @@ def define_flags(values: flags.FlagValues) -> None:
 
 
 def _define(field: dataclasses.Field[Any], here: dict[str, Any]) -> None:
-    doc, default = field.metadata["doc"], field.default
-    kind, _ = _kind(field)
-    if kind is tuple:
-        flags.DEFINE_list(field.name, default, doc, **here)
-    elif kind is int:
-        flags.DEFINE_integer(field.name, default, doc, **here)
-    elif kind is float:
-        flags.DEFINE_float(field.name, default, doc, **here)
-    else:
-        flags.DEFINE_string(field.name, default, doc, **here)
+    defines: dict[type, Any] = {
+        tuple: flags.DEFINE_list,
+        int: flags.DEFINE_integer,
+        float: flags.DEFINE_float,
+        str: flags.DEFINE_string,
+    }
+    defines[_kind(field)[0]](field.name, field.default, field.metadata["doc"], **here)
 
 
 def _kind(field: dataclasses.Field[Any]) -> tuple[type, type | None]:
@@ -80,7 +78,7 @@ def _kind(field: dataclasses.Field[Any]) -> tuple[type, type | None]:
     return typing.get_origin(kind) or kind, next(iter(typing.get_args(kind)), None)
 
 
-def to_config(values: flags.FlagValues) -> Config:
+def to_config(values: Mapping[str, Any]) -> Config:
     """The flags as a `Config`.
 
     Raises:
@@ -88,7 +86,7 @@ def to_config(values: flags.FlagValues) -> Config:
     """
     settings = {}
     for field in dataclasses.fields(Config):
-        value = values[field.name].value
+        value = values[field.name]
         kind, item = _kind(field)
         if kind is tuple and value is not None:
             try:
@@ -99,10 +97,10 @@ def to_config(values: flags.FlagValues) -> Config:
     return Config(**settings)
 
 
-def help_text(values: flags.FlagValues) -> str:
+def help_text(parser: flags.FlagValues) -> str:
     """What `--help` prints."""
     lines = [USAGE]
-    for flag in values.get_flags_for_module("jax_nst"):
+    for flag in parser.get_flags_for_module("jax_nst"):
         default = f" (default: {flag.default_as_str})" if flag.default not in (None, False) else ""
         boolean = flag.flag_type() == "bool"
         name = f"--{flag.name}" + ("" if boolean else f" {_placeholder(flag)}")
@@ -128,17 +126,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
       The exit status: 0, 1 after an error, 2 after a wrong flag, 130 after Ctrl-C.
     """
-    values = flags.FlagValues()
-    define_flags(values)
+    parser = flags.FlagValues()
+    define_flags(parser)
     try:
-        rest = values(list(sys.argv if argv is None else argv))[1:]
-        if values["help"].value:
-            print(help_text(values))
+        rest = parser(list(sys.argv if argv is None else argv))[1:]
+        values = parser.flag_values_dict()
+        if values["help"]:
+            print(help_text(parser))
             return 0
         if rest:
             raise ValueError(f"unexpected argument {rest[0]!r}; every argument needs a flag, see --help")
         for name in ("content", "style"):
-            if not values[name].value:
+            if not values[name]:
                 raise ValueError(f"--{name} is missing; name the {name} image, see --help")
         config = to_config(values)
     except (flags.Error, ValueError) as error:
@@ -157,20 +156,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise
 
 
-def transfer(values: flags.FlagValues, config: Config) -> int:
+def transfer(values: Mapping[str, Any], config: Config) -> int:
     """Reads, paints, and writes; returns the exit status.
 
     Raises:
       ValueError: bad input, in one sentence.
     """
-    content_path, style_path = values["content"].value, values["style"].value
-    output = values["output"].value or f"{Path(content_path).stem}_{Path(style_path).stem}.png"
-    history_path, quiet = values["history"].value, values["quiet"].value
+    content_path, style_path = values["content"], values["style"]
+    output = values["output"] or f"{Path(content_path).stem}_{Path(style_path).stem}.png"
+    history_path, quiet = values["history"], values["quiet"]
     content = load_picture(content_path)
     content = resize_picture(content, picture_size(config, content.pixels.shape))
     style = load_image(style_path)
     if config.init not in INITS:
         load_image(config.init)  # fails here rather than after the weights are read
+    for path in (content_path, style_path):
+        if Path(output).resolve() == Path(path).resolve():
+            raise ValueError(
+                f"{output}: is an image that is read, and would be lost; name another --output"
+            )
     check_writable(output)
     if history_path:
         check_replaceable(history_path)

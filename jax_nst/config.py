@@ -48,7 +48,7 @@ class Config:
     steps: int = _setting(200, "updates of the picture, one evaluation of loss and gradient each")
     learning_rate: float | None = _setting(
         None,
-        "factor of an L-BFGS step, or logits a step for Adam (default: "
+        "factor of an L-BFGS step, or radians a step for Adam (pixels = (1 + sin) / 2) (default: "
         + ", ".join(f"{rate:g} for {name}" for name, rate in LEARNING_RATES.items())
         + ")",
     )

@@ -275,7 +275,7 @@ def _one_sentence(path: str | os.PathLike[str]) -> Iterator[None]:
 
 def _loses_depth(image: Image.Image) -> bool:
     """Whether the file has 16 bits a channel of which Pillow hands out 8."""
-    raw_modes = [str(tile[3]) for tile in image.tile]  # before it is loaded
+    raw_modes = [str(tile[3]) for tile in getattr(image, "tile", [])]  # before it is loaded
     return image.mode in ("RGB", "RGBA", "LA", "CMYK") and any(";16" in raw for raw in raw_modes)
 
 

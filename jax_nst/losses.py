@@ -49,7 +49,7 @@ def _gram_backward(features: jax.Array, cotangent: jax.Array) -> tuple[jax.Array
     return (jnp.matmul(features, both, precision=jax.lax.Precision.HIGHEST),)
 
 
-gram_matrix.defvjp(_gram_forward, _gram_backward)
+gram_matrix.defvjp(_gram_forward, _gram_backward)  # pyright: ignore[reportFunctionMemberAccess]
 
 
 def content_loss(features: jax.Array, target: jax.Array, coefficient: jax.Array) -> jax.Array:

@@ -1,10 +1,10 @@
-"""Name -> Optax transformation, of the logits of the pixels.
+"""Name -> Optax transformation, of the angles of the pixels.
 
 An update costs one evaluation of the loss and its gradient: no line search. L-BFGS is
 guarded instead: it may take a step back.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,13 +13,13 @@ import optax
 OPTIMIZERS = ("lbfgs", "adam")
 
 LEARNING_RATES = {"lbfgs": 1.0, "adam": 0.1}
-"""The defaults; L-BFGS: a factor of its step, Adam: logits a step."""
+"""The defaults; L-BFGS: a factor of its step, Adam: radians a step."""
 
 MEMORY_SIZE = 50
 """Pairs that L-BFGS remembers, two pictures each."""
 
-# Root mean square of the first step, in logits: a length that means the same at every size.
-_FIRST = 0.03
+# Root mean square of the first step, in radians: a length that means the same at every size.
+_FIRST = 0.015
 # A step that raises the loss by more than this share of it is taken back.
 _RAISE = 0.5
 # The next try is this share of the length of the step taken back.
@@ -29,8 +29,8 @@ _SHORTEN = 0.25
 class GuardedState(NamedTuple):
     """State of `guarded_lbfgs`. `X` is the shape of the variables."""
 
-    lbfgs: optax.ScaleByLBFGSState
-    """Holds the last point accepted and its gradient, `X`."""
+    lbfgs: Any
+    """`optax.ScaleByLBFGSState`; holds the last point accepted and its gradient, `X`."""
     value: jax.Array
     """`[]`, the loss at the last point accepted; infinite before the first."""
 
@@ -48,30 +48,33 @@ def guarded_lbfgs(
     `update` takes the loss as `value`.
     """
     inner = optax.scale_by_lbfgs(memory_size)
+    two_loop: Any = inner.update
 
-    def init(params: jax.Array) -> GuardedState:
+    def init(params: Any) -> GuardedState:
         return GuardedState(inner.init(params), jnp.asarray(jnp.inf, params.dtype))
 
-    def update(grads, state, params=None, *, value, **extra_args):
+    def update(updates: Any, state: Any, params: Any = None, *, value: Any, **extra_args: Any) -> Any:
         del extra_args
+        grads = updates
         limit = state.value + _RAISE * jnp.abs(state.value)
         good = jnp.isfinite(value) & jnp.all(jnp.isfinite(grads)) & (value <= limit)
 
         def accept():
-            direction, lbfgs = inner.update(grads, _skip_bad_pair(state.lbfgs, params, grads), params)
+            direction, lbfgs = two_loop(grads, _skip_bad_pair(state.lbfgs, params, grads), params)
             downhill = _along(-grads, _FIRST * params.size**0.5)
             step = jnp.where(state.lbfgs.count == 0, downhill, -direction)
             return learning_rate * step, GuardedState(lbfgs, value)
 
         def reject():
             last, gradient = state.lbfgs.params, state.lbfgs.updates
-            _, lbfgs = inner.update(gradient, inner.init(params), last)
+            _, lbfgs = two_loop(gradient, inner.init(params), last)
             retry = _along(-gradient, _SHORTEN * jnp.linalg.norm(params - last))
             return last - params + retry, GuardedState(lbfgs, state.value)
 
         return jax.lax.cond(good, accept, reject)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    update_: Any = update
+    return optax.GradientTransformationExtraArgs(init, update_)
 
 
 def _along(direction: jax.Array, length: jax.typing.ArrayLike) -> jax.Array:
@@ -80,9 +83,7 @@ def _along(direction: jax.Array, length: jax.typing.ArrayLike) -> jax.Array:
     return direction * (length / jnp.maximum(norm, jnp.finfo(direction.dtype).tiny))
 
 
-def _skip_bad_pair(
-    state: optax.ScaleByLBFGSState, params: jax.Array, grads: jax.Array
-) -> optax.ScaleByLBFGSState:
+def _skip_bad_pair(state: Any, params: jax.Array, grads: jax.Array) -> Any:
     """Makes the next update store its last good pair again, in place, if the new one is not convex.
 
     Optax stores every pair. One with s.y <= 0 would make the approximation indefinite.

@@ -1,7 +1,8 @@
 """One update of the picture.
 
-The variables are logits: pixels = sigmoid(logits) keeps every picture inside [0, 1], so what is
-scored is what is saved. An iterate outside, clipped on saving, scores far worse.
+The variables are angles: pixels = (1 + sin(angle)) / 2 keeps every picture inside [0, 1], so what is
+scored is what is saved; an iterate outside, clipped on saving, scores far worse. Logits do so too, but
+their slope at black and white is nearly nothing, and dark parts of a photograph stay as they are.
 """
 
 from collections.abc import Callable
@@ -15,17 +16,17 @@ from jax_nst.features import Params
 from jax_nst.losses import Losses
 from jax_nst.objective import LossWeights, Objective, Targets
 
-# One 8-bit level from black and white, where the sigmoid is so flat that a pixel could not move.
-_MARGIN = 1 / 255
+# A start is moved this far in from black and white, where the slope is zero.
+_MARGIN = 4 / 255
 
 
 class State(NamedTuple):
     """What the next step needs."""
 
-    logits: jax.Array
+    angles: jax.Array
     """`[H, W, 3]`, the variables: where the next evaluation is made."""
     opt_state: optax.OptState
-    best_logits: jax.Array
+    best_angles: jax.Array
     """`[H, W, 3]`, of the lowest finite loss seen; the start before any."""
     best_value: jax.Array
     """`[]`, that loss; infinite before any."""
@@ -35,17 +36,17 @@ class Info(NamedTuple):
     """What a person wants to know of a step."""
 
     losses: Losses
-    """At the logits that the step started from."""
+    """At the angles that the step started from."""
 
 
-def to_pixels(logits: jax.Array) -> jax.Array:
-    """Logits -> pixels in [0, 1], of the same shape."""
-    return jax.nn.sigmoid(logits)
+def to_pixels(angles: jax.Array) -> jax.Array:
+    """Angles -> pixels in [0, 1], of the same shape."""
+    return 0.5 + 0.5 * jnp.sin(angles)
 
 
-def to_logits(pixels: jax.Array) -> jax.Array:
-    """Pixels -> logits, of the same shape; black and white are moved in by one 8-bit level."""
-    return jax.scipy.special.logit(jnp.clip(pixels, _MARGIN, 1 - _MARGIN))
+def to_angles(pixels: jax.Array) -> jax.Array:
+    """Pixels -> angles, of the same shape; black and white are moved in by four 8-bit levels."""
+    return jnp.arcsin(2 * jnp.clip(pixels, _MARGIN, 1 - _MARGIN) - 1)
 
 
 Update = Callable[[State, Params, Targets, LossWeights], tuple[State, Info]]
@@ -62,25 +63,25 @@ def make_step(
     """
 
     def init(pixels: jax.Array) -> State:
-        logits = to_logits(pixels)
-        opt_state = optimizer.init(logits)
+        angles = to_angles(pixels)
+        opt_state = optimizer.init(angles)
         # Optax leaves are weakly typed here and there; they would compile the second step anew.
         opt_state = jax.tree.map(lambda x: jnp.asarray(x).astype(jnp.asarray(x).dtype), opt_state)
-        return State(logits, opt_state, logits, jnp.asarray(jnp.inf, logits.dtype))
+        return State(angles, opt_state, angles, jnp.asarray(jnp.inf, angles.dtype))
 
     def update(
         state: State, params: Params, targets: Targets, loss_weights: LossWeights
     ) -> tuple[State, Info]:
-        def of_logits(logits: jax.Array) -> tuple[jax.Array, Losses]:
-            return objective(to_pixels(logits), params, targets, loss_weights)
+        def of_angles(angles: jax.Array) -> tuple[jax.Array, Losses]:
+            return objective(to_pixels(angles), params, targets, loss_weights)
 
-        (value, losses), grads = jax.value_and_grad(of_logits, has_aux=True)(state.logits)
+        (value, losses), grads = jax.value_and_grad(of_angles, has_aux=True)(state.angles)
         # A comparison with NaN is false, so it is never the best.
         better = value < state.best_value
-        best_logits = jnp.where(better, state.logits, state.best_logits)
+        best_angles = jnp.where(better, state.angles, state.best_angles)
         best_value = jnp.where(better, value, state.best_value)
-        updates, opt_state = optimizer.update(grads, state.opt_state, state.logits, value=value)
-        logits = optax.apply_updates(state.logits, updates)
-        return State(logits, opt_state, best_logits, best_value), Info(losses)
+        updates, opt_state = optimizer.update(grads, state.opt_state, state.angles, value=value)
+        angles = state.angles + jnp.asarray(updates)
+        return State(angles, opt_state, best_angles, best_value), Info(losses)
 
     return init, update

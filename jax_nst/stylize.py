@@ -2,12 +2,8 @@
 
 import dataclasses
 import functools
-import importlib.metadata
 import math
-import os
-import platform
 import time
-import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -19,26 +15,16 @@ from jax_nst.config import DEFAULT_SIZE, Config
 from jax_nst.features import Extractor, Params
 from jax_nst.images import cover, fit_size, load_image, resize
 from jax_nst.losses import Losses
+from jax_nst.network import Network, choose_layers, load_network
 from jax_nst.objective import LossWeights, Targets, make_objective, make_targets
 from jax_nst.optimizers import make_optimizer
+from jax_nst.provenance import device, versions
 from jax_nst.recipes import RECIPES, Recipe
 from jax_nst.step import State, Update, make_step, to_pixels
-from jax_nst.vgg import network_of, vgg16, vgg19
-from jax_nst.wavelet import wavelet
-from jax_nst.weights import WeightsError, find_or_download, load_params, sha256
 
 # The most steps that the device does before the host looks at it, and how long they may take, in seconds.
 MAX_CHUNK = 32
 _CHUNK_SECONDS = 0.5
-
-
-class Network(NamedTuple):
-    """An extractor with what it needs."""
-
-    extractor: Extractor
-    params: Params
-    weights_sha256: str | None
-    """Of the file that `params` came from; None where there is none."""
 
 
 class Progress(NamedTuple):
@@ -82,83 +68,6 @@ def picture_size(config: Config, shape: tuple[int, ...]) -> int:
     return config.size or min(DEFAULT_SIZE, max(shape[:2]))
 
 
-def load_network(config: Config, *, params: Params | None = None, quiet: bool = True) -> Network:
-    """The extractor that the config asks for, with its weights.
-
-    Args:
-      config: `features`, `weights`, `recipe`, `pooling` and the layers count.
-      params: a VGG's, instead of those of a file.
-      quiet: no progress bar of a download.
-
-    Raises:
-      ValueError: a layer is unknown, or the recipe is not for this extractor.
-      WeightsError: the weights were asked for and are not to be had. With `auto`, and no file named,
-        that is only a warning.
-    """
-    recipe = RECIPES[config.recipe]
-    if config.features == "wavelet":
-        return _checked(config, Network(wavelet(), {}, None))
-    if params is not None:
-        network = network_of(params) if config.features == "auto" else config.features
-        return _checked(config, Network(_vgg(network, config), params, None))
-    network = (recipe.network or "vgg19") if config.features == "auto" else config.features
-    extractor = _checked(config, Network(_vgg(network, config), {}, None)).extractor
-    try:
-        path = find_or_download(network, config.weights, quiet=quiet)
-    except WeightsError as error:
-        if config.features != "auto" or config.weights or recipe.network or _names_layers(config):
-            raise
-        warnings.warn(
-            f"no {network.upper()} weights, so the training-free wavelets paint instead; the picture will "
-            f"be simpler. For {network.upper()}: {error}",
-            UserWarning,
-            stacklevel=2,
-        )
-        return Network(wavelet(), {}, None)
-    content_layers, style_layers, _ = _layers(config, extractor)
-    params = load_params(path, (*content_layers, *style_layers), network=network)
-    return Network(extractor, jax.tree.map(jnp.asarray, params), sha256(path))
-
-
-def _vgg(network: str, config: Config) -> Extractor:
-    return {"vgg19": vgg19, "vgg16": vgg16}[network](pooling=config.pooling)
-
-
-def _names_layers(config: Config) -> bool:
-    return bool(config.content_layers or config.style_layers)
-
-
-def _checked(config: Config, network: Network) -> Network:
-    recipe, name = RECIPES[config.recipe], network.extractor.name
-    if recipe.network and name == "wavelet":
-        raise ValueError(
-            f"recipe {recipe.name} is defined on {recipe.network}, not on wavelets; take recipe "
-            f"normalized, or features {recipe.network}"
-        )
-    for layers in _layers(config, network.extractor)[:2]:
-        network.extractor.check_layers(layers)
-    return network
-
-
-def _layers(
-    config: Config, extractor: Extractor
-) -> tuple[tuple[str, ...], tuple[str, ...], tuple[float, ...]]:
-    """Content layers, style layers, and a factor for each style layer."""
-    recipe = RECIPES[config.recipe]
-    content = config.content_layers or recipe.content_layers or extractor.content_layers
-    style = config.style_layers or recipe.style_layers or extractor.style_layers
-    given = config.style_layer_weights
-    if given is None and (config.style_layers is None or recipe.style_layer_weights is None):
-        given = recipe.style_layer_weights
-        given = (1 / len(style),) * len(style) if given is None else given
-    if given is None or len(given) != len(style):
-        raise ValueError(
-            f"there are {len(style)} style layers but {len(given or recipe.style_layer_weights or ())} "
-            f"style_layer_weights; give one for each of {', '.join(style)}"
-        )
-    return content, style, given
-
-
 def stylize(
     content: np.ndarray | jax.Array,
     style: np.ndarray | jax.Array,
@@ -197,58 +106,77 @@ def run(
     callback: Callback | None = None,
 ) -> Result:
     """As `stylize`, with the network at hand."""
-    extractor, params, _ = network
-    recipe = RECIPES[config.recipe]
-    content_layers, style_layers, style_layer_weights = _layers(config, extractor)
-    content, style = _checked_pixels("content", content), _checked_pixels("style", style)
-    content = resize(content, fit_size(content.shape, picture_size(config, content.shape)))
-    style_size = config.style_size or min(max(content.shape), max(style.shape))
-    style = resize(style, fit_size(style.shape, style_size))
-    for name, pixels in (("content", content), ("style", style)):
-        _check_side(name, pixels, extractor, (*content_layers, *style_layers))
-    programs = _programs(
-        extractor,
-        recipe,
-        content_layers,
-        style_layers,
-        config.optimizer,
-        config.learning_rate,
-        config.steps,
-    )
-    start = _start(config, content, style)
     began = time.perf_counter()
-    targets = programs.make_targets(params, content, style, jnp.asarray(style_layer_weights, jnp.float32))
-    weights = LossWeights(
-        *(
-            jnp.asarray(default if given is None else given, jnp.float32)
-            for given, default in (
-                (config.content_weight, recipe.content_weight),
-                (config.style_weight, recipe.style_weight),
-                (
-                    config.tv_weight,
-                    recipe.tv_weight if recipe.tv_weight is not None else extractor.tv_weight,
-                ),
-            )
-        )
-    )
-    state, arguments = programs.init(start), (params, targets, weights)
-    advance = programs.compile_advance(state, *arguments)
+    problem = make_problem(network, content, style, config=config)
+    state = problem.programs.init(problem.start)
+    advance = problem.programs.compile_advance(state, *problem.arguments)
+    height, width, _ = problem.start.shape
     history = {
         "config": dataclasses.asdict(config),
-        "features": extractor.name,
-        "size": [content.shape[1], content.shape[0]],
+        "features": network.extractor.name,
+        "size": [width, height],
         "versions": versions(),
         "device": device(),
         "weights_sha256": network.weights_sha256,
         "compile_seconds": time.perf_counter() - began,
         "steps": [],
     }
-    state = _loop(advance, state, arguments, config, history, callback)
-    return Result(
-        np.asarray(to_pixels(state.best_logits)),
-        history,
-        lambda pixels: programs.score(jnp.asarray(pixels, jnp.float32), *arguments),
+    state = _loop(advance, state, problem.arguments, config, history, callback)
+    return Result(np.asarray(to_pixels(state.best_angles)), history, problem.score)
+
+
+class Problem(NamedTuple):
+    """What is minimised, where it begins, and the programs that do it."""
+
+    programs: "_Programs"
+    start: np.ndarray
+    """`[H, W, 3]`."""
+    arguments: tuple[Params, Targets, LossWeights]
+    """Of the objective, after the pixels."""
+
+    def score(self, pixels: np.ndarray) -> Losses:
+        """The losses of any picture of the size of `start`, `[H, W, 3]`."""
+        return self.programs.score(jnp.asarray(pixels, jnp.float32), *self.arguments)
+
+
+def make_problem(
+    network: Network, content: np.ndarray | jax.Array, style: np.ndarray | jax.Array, *, config: Config
+) -> Problem:
+    """Checks and resizes both images, and computes the targets.
+
+    Raises:
+      ValueError: as `stylize`.
+    """
+    extractor, params, _ = network
+    recipe = RECIPES[config.recipe]
+    layers = choose_layers(config, extractor)
+    content, style = _checked_pixels("content", content), _checked_pixels("style", style)
+    content = resize(content, fit_size(content.shape, picture_size(config, content.shape)))
+    style_size = config.style_size or min(max(content.shape), max(style.shape))
+    style = resize(style, fit_size(style.shape, style_size))
+    for name, pixels in (("content", content), ("style", style)):
+        _check_side(name, pixels, extractor, (*layers.content, *layers.style))
+    programs = _programs(
+        extractor,
+        recipe,
+        layers.content,
+        layers.style,
+        config.optimizer,
+        config.learning_rate,
+        # Only Adam's schedule knows its end; no other program is compiled anew for another one.
+        config.steps if config.optimizer == "adam" else 0,
     )
+    targets = programs.make_targets(params, content, style, jnp.asarray(layers.style_weights, jnp.float32))
+    tv_weight = extractor.tv_weight if recipe.tv_weight is None else recipe.tv_weight
+    defaults = (recipe.content_weight, recipe.style_weight, tv_weight)
+    given = (config.content_weight, config.style_weight, config.tv_weight)
+    weights = LossWeights(
+        *(
+            jnp.asarray(default if weight is None else weight, jnp.float32)
+            for weight, default in zip(given, defaults, strict=True)
+        )
+    )
+    return Problem(programs, _start(config, content, style), (params, targets, weights))
 
 
 def _loop(
@@ -288,7 +216,7 @@ def _loop(
         history["steps"] += added
         done += count
         chunk = max(1, min(MAX_CHUNK, 2 * count, int(_CHUNK_SECONDS * count / (after - before))))
-        best = state.best_logits
+        best = state.best_angles
         progress = Progress(
             done - 1,
             config.steps,
@@ -305,7 +233,7 @@ class _Programs(NamedTuple):
     """What runs on the device."""
 
     make_targets: Callable[..., Targets]
-    init: Callable[[jax.Array], State]
+    init: Callable[[np.ndarray], State]
     compile_advance: Callable[..., Advance]
     """`(state, params, targets, loss_weights) -> Advance`, compiled once for arguments of these shapes."""
     score: Callable[..., Losses]
@@ -433,27 +361,3 @@ def _start(config: Config, content: np.ndarray, style: np.ndarray) -> np.ndarray
         return np.asarray(jnp.clip(0.5 + 0.1 * noise, 0, 1))
     image = style if config.init == "style" else load_image(config.init)
     return cover(image, content.shape[:2])
-
-
-def versions() -> dict[str, str]:
-    """Of the packages that decide what comes out."""
-    names = ("jax_nst", "jax", "jaxlib", "flax", "optax", "numpy", "pillow")
-    found = {name: _version(name) for name in names}
-    return {"python": platform.python_version(), **found}
-
-
-def _version(name: str) -> str:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
-
-
-def device() -> str:
-    """What the computation runs on, in words."""
-    first = jax.devices()[0]
-    return (
-        f"{first.platform}: {first.device_kind}, {os.cpu_count()} cores"
-        if first.platform == "cpu"
-        else first.device_kind
-    )

@@ -77,7 +77,7 @@ class VGG(nn.Module):
     @nn.compact
     def __call__(self, pixels: jax.Array) -> Features:
         """`[H, W, 3]` RGB in [0, 1] -> layer name -> `[h, w, C]`."""
-        x = 255.0 * pixels[..., ::-1] - jnp.asarray(BGR_MEAN, pixels.dtype)
+        x = 255.0 * pixels[..., ::-1] - jnp.asarray(BGR_MEAN, pixels.dtype).reshape(1, 1, 3)
         features = {}
         block = "1"
         for conv in needed_convs(self.network, self.layers):
@@ -124,7 +124,7 @@ def _max_pool_backward(residuals: tuple[jax.Array, jax.Array], cotangent: jax.Ar
     return (jnp.where(chosen, cotangent[:, None, :, None], 0).reshape(x.shape),)
 
 
-max_pool.defvjp(_max_pool_forward, _max_pool_backward)
+max_pool.defvjp(_max_pool_forward, _max_pool_backward)  # pyright: ignore[reportFunctionMemberAccess]
 
 
 def network_of(params: Params) -> str:

@@ -67,8 +67,8 @@ def _halve(x: jax.Array) -> jax.Array:
     """Blurred by a binomial and halved, `[h, w, C]` -> `[ceil(h/2), ceil(w/2), C]`."""
     h, w, _ = x.shape
     padded = jnp.pad(x, ((2, 2), (2, 2), (0, 0)), mode="reflect")
-    rows = sum(tap * padded[i : i + h : 2] for i, tap in enumerate(_BINOMIAL))
-    return sum(tap * rows[:, i : i + w : 2] for i, tap in enumerate(_BINOMIAL))
+    rows = functools.reduce(jnp.add, (tap * padded[i : i + h : 2] for i, tap in enumerate(_BINOMIAL)))
+    return functools.reduce(jnp.add, (tap * rows[:, i : i + w : 2] for i, tap in enumerate(_BINOMIAL)))
 
 
 def _average_blocks(x: jax.Array) -> jax.Array:

@@ -12,7 +12,7 @@ import re
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -23,12 +23,19 @@ from jax_nst.vgg import conv_names, kernel_shape, needed_convs
 ENVIRONMENT = "JAX_NST_WEIGHTS"
 """The environment variable that may hold the path of the file."""
 
+PROJECT_FOLDER = Path(__file__).parent.parent / "weights"
+"""Where a checkout of the project keeps the files."""
+
 # Seconds to wait for the first answer of the server, and for a later one.
 _FIRST_ANSWER, _NEXT_ANSWER = 8.0, 8.0
 
 
 class WeightsError(ValueError):
     """A weight file is missing or not what it should be; the message says which, what and where."""
+
+
+class DownloadError(WeightsError):
+    """The published file cannot be downloaded, or arrives damaged."""
 
 
 class Published(NamedTuple):
@@ -172,8 +179,7 @@ def find(network: str, path: str | None = None) -> Path | None:
             if not Path(named).is_file():
                 raise WeightsError(f"{named}: no such weight file, named by {origin}")
             return Path(named)
-    project = Path(__file__).parent.parent / "weights"
-    for candidate in sorted(project.glob(f"{network}*.h5")):
+    for candidate in sorted(PROJECT_FOLDER.glob(f"{network}*.h5")):
         return candidate
     cached = cache() / PUBLISHED[network].name
     if not cached.is_file():
@@ -198,7 +204,8 @@ def find_or_download(network: str, path: str | None = None, *, quiet: bool = Fal
       quiet: no progress bar.
 
     Raises:
-      WeightsError: as `find`, or the file cannot be downloaded, or arrives damaged.
+      WeightsError: as `find`.
+      DownloadError: the file cannot be downloaded, or arrives damaged.
     """
     return find(network, path) or _download(PUBLISHED[network], quiet=quiet)
 
@@ -210,6 +217,7 @@ def _download(published: Published, *, quiet: bool) -> Path:
     how = f"download {published.url} yourself and name it with --weights"
     _await_server(published.url, how)
     pooch.get_logger().setLevel("ERROR")
+    downloader: Any = pooch.HTTPDownloader(progressbar=not quiet, timeout=(_FIRST_ANSWER, _NEXT_ANSWER))
     try:
         # Pooch downloads to a temporary name, compares, and renames.
         file = pooch.retrieve(
@@ -217,14 +225,14 @@ def _download(published: Published, *, quiet: bool) -> Path:
             known_hash=f"md5:{published.md5}",
             fname=published.name,
             path=cache(),
-            downloader=pooch.HTTPDownloader(progressbar=not quiet, timeout=(_FIRST_ANSWER, _NEXT_ANSWER)),
+            downloader=downloader,
         )
     except ValueError as error:
-        raise WeightsError(
+        raise DownloadError(
             f"{published.name}: the download is damaged, its MD5 is not {published.md5}; {how}"
         ) from error
     except (OSError, requests.RequestException) as error:
-        raise WeightsError(f"{published.name}: the download broke off ({error}); {how}") from error
+        raise DownloadError(f"{published.name}: the download broke off ({error}); {how}") from error
     # Keras publishes no SHA-256; what arrived with the right MD5 is recorded, and compared from now on.
     _recorded(Path(file)).write_text(sha256(file))
     return Path(file)
@@ -249,7 +257,7 @@ def _await_server(url: str, how: str) -> None:
     In a thread: looking up a name may hang for much longer than any time-out given to the request.
 
     Raises:
-      WeightsError: it does not answer in time.
+      DownloadError: it does not answer in time.
     """
     import requests
 
@@ -266,10 +274,10 @@ def _await_server(url: str, how: str) -> None:
     thread.start()
     thread.join(_FIRST_ANSWER)
     if not answers:
-        raise WeightsError(f"{url}: no answer within {_FIRST_ANSWER:g} s; {how}")
+        raise DownloadError(f"{url}: no answer within {_FIRST_ANSWER:g} s; {how}")
     if answers[0] is not None:
         reason = type(answers[0]).__name__
-        raise WeightsError(f"{url}: cannot be downloaded ({reason}); {how}")
+        raise DownloadError(f"{url}: cannot be downloaded ({reason}); {how}")
 
 
 def sha256(path: str | os.PathLike[str]) -> str:

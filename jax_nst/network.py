@@ -1,0 +1,112 @@
+"""Config -> the extractor it asks for, with its weights and its layers."""
+
+import warnings
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jax_nst.config import Config
+from jax_nst.features import Extractor, Params
+from jax_nst.recipes import RECIPES
+from jax_nst.vgg import network_of, vgg16, vgg19
+from jax_nst.wavelet import wavelet
+from jax_nst.weights import DownloadError, find_or_download, load_params, sha256
+
+
+class Network(NamedTuple):
+    """An extractor with what it needs."""
+
+    extractor: Extractor
+    params: Params
+    weights_sha256: str | None
+    """Of the file that `params` came from; None where there is none."""
+
+
+def load_network(config: Config, *, params: Params | None = None, quiet: bool = True) -> Network:
+    """The extractor that the config asks for, with its weights.
+
+    Args:
+      config: `features`, `weights`, `recipe`, `pooling` and the layers count.
+      params: a VGG's, instead of those of a file.
+      quiet: no progress bar of a download.
+
+    Raises:
+      ValueError: a layer is unknown, or the recipe is not for this extractor.
+      WeightsError: the weights are not what they should be.
+      DownloadError: they are not to be had; with `auto`, where wavelets will do, only a warning.
+    """
+    recipe = RECIPES[config.recipe]
+    if config.features == "wavelet":
+        return _checked(config, Network(wavelet(), {}, None))
+    if params is not None:
+        network = network_of(params) if config.features == "auto" else config.features
+        return _checked(config, Network(_vgg(network, config), params, None))
+    network = (recipe.network or "vgg19") if config.features == "auto" else config.features
+    extractor = _checked(config, Network(_vgg(network, config), {}, None)).extractor
+    try:
+        path = find_or_download(network, config.weights, quiet=quiet)
+    except DownloadError as error:
+        if config.features != "auto" or recipe.network or _names_layers(config):
+            raise
+        warnings.warn(
+            f"no {network.upper()} weights, so the training-free wavelets paint instead; the picture will "
+            f"be simpler. For {network.upper()}: {error}",
+            UserWarning,
+            stacklevel=2,
+        )
+        return Network(wavelet(), {}, None)
+    layers = choose_layers(config, extractor)
+    params = load_params(path, (*layers.content, *layers.style), network=network)
+    return Network(extractor, jax.tree.map(jnp.asarray, params), sha256(path))
+
+
+def _vgg(network: str, config: Config) -> Extractor:
+    return {"vgg19": vgg19, "vgg16": vgg16}[network](pooling=config.pooling)
+
+
+def _names_layers(config: Config) -> bool:
+    return bool(config.content_layers or config.style_layers)
+
+
+def _checked(config: Config, network: Network) -> Network:
+    recipe, name = RECIPES[config.recipe], network.extractor.name
+    if recipe.network and name == "wavelet":
+        raise ValueError(
+            f"recipe {recipe.name} is defined on {recipe.network}, not on wavelets; take recipe "
+            f"normalized, or features {recipe.network}"
+        )
+    choose_layers(config, network.extractor)
+    return network
+
+
+class Layers(NamedTuple):
+    """Which layers count, and how much."""
+
+    content: tuple[str, ...]
+    style: tuple[str, ...]
+    style_weights: tuple[float, ...]
+    """One for each style layer."""
+
+
+def choose_layers(config: Config, extractor: Extractor) -> Layers:
+    """The layers of the config, else those of its recipe, else those of the extractor.
+
+    Raises:
+      ValueError: a layer is unknown, or there is not one weight for each style layer.
+    """
+    recipe = RECIPES[config.recipe]
+    content = config.content_layers or recipe.content_layers or extractor.content_layers
+    style = config.style_layers or recipe.style_layers or extractor.style_layers
+    extractor.check_layers((*content, *style))
+    weights = config.style_layer_weights
+    if weights is None:
+        weights = recipe.style_layer_weights or (1 / len(style),) * len(style)
+    elif config.recipe == "normalized":
+        weights = tuple(weight / max(sum(weights), 1e-12) for weight in weights)
+    if len(weights) != len(style):
+        raise ValueError(
+            f"there are {len(style)} style layers but {len(weights)} style_layer_weights; give one for "
+            f"each of {', '.join(style)}"
+        )
+    return Layers(content, style, weights)

@@ -1,0 +1,71 @@
+"""The strict world that the tests run in, and what several of them need."""
+
+import os
+
+os.environ["KERAS_BACKEND"] = "jax"
+os.environ["JAX_PLATFORMS"] = "cpu"
+
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from jax_nst import vgg
+
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLES = ROOT / "examples"
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(autouse=True)
+def _no_weights_of_this_machine(monkeypatch, tmp_path):
+    """Tests neither find nor download the user's weights."""
+    from jax_nst import weights
+
+    def refuse(published, *, quiet):
+        del quiet
+        raise weights.DownloadError(f"{published.url}: not in a test")
+
+    monkeypatch.delenv(weights.ENVIRONMENT, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(weights, "PROJECT_FOLDER", tmp_path / "no_weights")
+    monkeypatch.setattr(weights, "_download", refuse)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """The folder with real weights and pictures; not part of the project."""
+    folder = ROOT.parent / "shared"
+    if not (folder / "weights" / "vgg19_blocks1-3.h5").is_file():
+        pytest.skip("needs real VGG weights and paintings, which are not part of the project")
+    return folder
+
+
+def vgg_params(network: str, layers: tuple[str, ...], dtype=np.float32):
+    """Seeded kernels that keep the size of activations, and small biases."""
+    rng = np.random.default_rng(1)
+    params = {}
+    for conv in vgg.needed_convs(network, layers):
+        shape = vgg.kernel_shape(conv)
+        scale = np.sqrt(2 / (9 * shape[2]))
+        params[conv] = {
+            "kernel": (scale * rng.standard_normal(shape, np.float32)).astype(dtype),
+            "bias": (0.1 * rng.standard_normal(shape[-1:], np.float32)).astype(dtype),
+        }
+    return params
+
+
+def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """A smooth random picture, `[H, W, 3]` in [0, 1]."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width] / 16
+    waves = [np.sin(a * x + b * y + c) for a, b, c in rng.uniform(-3, 3, (12, 3))]
+    mixed = np.einsum("nhw,nc->hwc", np.stack(waves), rng.uniform(-0.2, 0.2, (12, 3)))
+    return np.clip(0.5 + mixed + rng.normal(0, 0.03, mixed.shape), 0, 1).astype(np.float32)

@@ -1,0 +1,152 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import picture, vgg_params
+
+from jax_nst.losses import absolute_variation, gram_matrix, total_variation
+from jax_nst.objective import LossWeights, make_objective, make_targets
+from jax_nst.recipes import RECIPES
+from jax_nst.vgg import vgg16, vgg19
+from jax_nst.wavelet import wavelet
+
+VGG_LAYERS = (("relu2_2",), ("relu1_1", "relu2_1"))
+DEFAULT_LAYERS = (vgg19().content_layers, vgg19().style_layers)
+
+
+def problem(extractor, params, recipe, content, style, content_layers, style_layers):
+    targets = make_targets(
+        extractor,
+        recipe,
+        params,
+        content,
+        style,
+        content_layers=content_layers,
+        style_layers=style_layers,
+        style_layer_weights=[1 / len(style_layers)] * len(style_layers),
+    )
+    return make_objective(extractor, recipe.variation), targets
+
+
+def weights(*values, dtype=jnp.float32):
+    return LossWeights(*(jnp.asarray(value, dtype) for value in values))
+
+
+def directional_error(function, x, rng):
+    """Relative difference of the gradient and central differences, along random directions.
+
+    The steps are tiny: a longer one crosses the kink of some ReLU.
+    """
+    gradient = np.asarray(jax.jit(jax.grad(function))(x))
+    jitted, worst = jax.jit(function), 0.0
+    for _ in range(3):
+        direction = rng.normal(size=x.shape)
+        h = 1e-8
+        numeric = (float(jitted(x + h * direction)) - float(jitted(x - h * direction))) / (2 * h)
+        analytic = float(np.sum(gradient * direction))
+        worst = max(worst, abs(numeric - analytic) / abs(analytic))
+    return worst
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_gradient_of_every_recipe_against_finite_differences(name, rng):
+    recipe = RECIPES[name]
+    extractor = vgg16() if name == "sushant097" else vgg19()
+    with jax.enable_x64(True):
+        params = vgg_params(extractor.name, VGG_LAYERS[0], np.float64)
+        content, style, start = (jnp.asarray(picture(14, 12, seed), jnp.float64) for seed in range(3))
+        objective, targets = problem(extractor, params, recipe, content, style, *VGG_LAYERS)
+        given = weights(recipe.content_weight, recipe.style_weight, 1e-3, dtype=jnp.float64)
+        assert directional_error(lambda x: objective(x, params, targets, given)[0], start, rng) < 1e-5
+
+
+def test_gradient_of_the_whole_default_network_against_finite_differences(rng):
+    with jax.enable_x64(True):
+        params = vgg_params("vgg19", ("relu5_1",), np.float64)
+        content, style, start = (jnp.asarray(picture(18, 32, s), jnp.float64) for s in range(3))
+        objective, targets = problem(
+            vgg19(), params, RECIPES["normalized"], content, style, *DEFAULT_LAYERS
+        )
+        given = weights(1, 1000, 65, dtype=jnp.float64)
+        assert directional_error(lambda x: objective(x, params, targets, given)[0], start, rng) < 1e-5
+
+
+def test_gradient_of_the_wavelets_against_finite_differences(rng):
+    with jax.enable_x64(True):
+        content, style, start = (jnp.asarray(picture(65, 70, s), jnp.float64) for s in range(3))
+        extractor = wavelet()
+        objective, targets = problem(
+            extractor, {}, RECIPES["normalized"], content, style, ("luma2",), ("scale1", "scale2", "scale5")
+        )
+        given = weights(1, 1000, 5, dtype=jnp.float64)
+        assert directional_error(lambda x: objective(x, {}, targets, given)[0], start, rng) < 1e-5
+
+
+@pytest.fixture
+def small():
+    params = vgg_params("vgg19", VGG_LAYERS[0])
+    content, style = (jnp.asarray(picture(20, 24, seed)) for seed in range(2))
+    objective, targets = problem(vgg19(), params, RECIPES["normalized"], content, style, *VGG_LAYERS)
+    return objective, params, targets, content, style
+
+
+def test_total_is_the_weighted_sum_of_the_terms(small):
+    objective, params, targets, _, style = small
+    total, losses = objective(style[:20, :24], params, targets, weights(2, 30, 0.5))
+    expected = 2 * losses.content + 30 * losses.style + 0.5 * losses.tv
+    assert float(total) == float(losses.total) == pytest.approx(float(expected), rel=1e-6)
+
+
+def test_content_and_style_are_zero_on_themselves(small):
+    objective, params, targets, content, style = small
+    assert float(objective(content, params, targets, weights(1, 1, 1))[1].content) < 1e-10
+    assert float(objective(style, params, targets, weights(1, 1, 1))[1].style) < 1e-10
+
+
+def test_style_may_have_any_size(small):
+    _, params, _, content, _ = small
+    style = jnp.asarray(picture(33, 17, 5))
+    _, targets = problem(vgg19(), params, RECIPES["normalized"], content, style, *VGG_LAYERS)
+    features = vgg19().apply(params, style, ("relu2_1",))["relu2_1"]
+    np.testing.assert_allclose(targets.style["relu2_1"].value, gram_matrix(features), rtol=1e-5)
+
+
+def test_a_blank_content_or_style_has_a_finite_loss():
+    blank, start = jnp.full((64, 64, 3), 0.5), jnp.asarray(picture(64, 64))
+    objective, targets = problem(
+        wavelet(), {}, RECIPES["normalized"], blank, blank, ("luma1",), ("scale1", "scale2")
+    )
+    value, gradient = jax.value_and_grad(lambda x: objective(x, {}, targets, weights(1, 1000, 5))[0])(start)
+    assert np.isfinite(value)
+    assert np.isfinite(gradient).all()
+
+
+def test_plain_jit_and_vmap_over_every_argument_agree(small):
+    objective, params, targets, content, style = small
+    starts = jnp.stack([content, style])
+    several = weights([1, 2], [10, 1000], [1, 0])
+    both = jax.tree.map(lambda x: jnp.stack([x, 1.1 * x]), targets)
+    mapped = jax.vmap(objective, in_axes=(0, None, 0, 0))(starts, params, both, several)[1]
+    for index in range(2):
+        one = jax.tree.map(lambda x, index=index: x[index], (both, several))
+        single = objective(starts[index], params, *one)[1]
+        jitted = jax.jit(objective)(starts[index], params, *one)[1]
+        for field in single._fields:
+            assert float(getattr(jitted, field)) == pytest.approx(float(getattr(single, field)), rel=1e-4)
+            assert float(getattr(mapped, field)[index]) == pytest.approx(
+                float(getattr(single, field)), rel=1e-4
+            )
+
+
+def test_nothing_large_is_captured(small):
+    """Params and targets are arguments: a captured kernel would be a constant of the program."""
+    objective, params, targets, content, _ = small
+    jaxpr = jax.make_jaxpr(objective)(content, params, targets, weights(1, 1, 1))
+    assert all(np.size(constant) <= 16 for constant in jaxpr.consts)
+
+
+@pytest.mark.parametrize("variation", [total_variation, absolute_variation])
+def test_variation_is_the_recipes(variation, small):
+    _, params, targets, content, _ = small
+    _, losses = make_objective(vgg19(), variation)(content, params, targets, weights(0, 0, 1))
+    assert float(losses.total) == pytest.approx(float(variation(content)), rel=1e-6)

@@ -1,0 +1,180 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from conftest import EXAMPLES
+
+from jax_nst import load_image
+from jax_nst import optimizers as module
+from jax_nst.objective import LossWeights, make_objective, make_targets
+from jax_nst.optimizers import OPTIMIZERS, guarded_lbfgs, make_optimizer
+from jax_nst.recipes import RECIPES
+from jax_nst.step import make_step
+from jax_nst.wavelet import wavelet
+
+
+def minimize(function, x, optimizer, steps):
+    """Values of all evaluations, the last point and its state."""
+    state, values = optimizer.init(x), []
+    update = jax.jit(optimizer.update)
+    evaluate = jax.jit(jax.value_and_grad(function))
+    for _ in range(steps):
+        value, grads = evaluate(x)
+        updates, state = update(grads, state, x, value=value)
+        values.append(float(value))
+        x = x + updates
+    return np.array(values), x, state
+
+
+def rosenbrock(x):
+    return jnp.sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2)
+
+
+def quadratic(x):
+    return 0.5 * jnp.sum(jnp.linspace(1.0, 50.0, x.size) * x**2)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_minimises_a_quadratic(name):
+    rate = {"lbfgs": 1.0, "adam": 0.3}[name]
+    values, *_ = minimize(
+        quadratic, jnp.ones(30), make_optimizer(name, learning_rate=rate, num_steps=150), 150
+    )
+    assert values[-1] < 1e-4 * values[0]
+
+
+def test_lbfgs_solves_rosenbrock_without_a_line_search():
+    values, x, _ = minimize(rosenbrock, jnp.full(6, -0.5), guarded_lbfgs(1.0), 250)
+    assert values.min() < 1e-8
+    np.testing.assert_allclose(x, 1, atol=1e-3)
+
+
+def test_a_step_is_that_of_the_textbook(rng):
+    """Direction after several steps against H @ g with the inverse Hessian built as a matrix, eq. 7.16."""
+    matrix = np.diag(np.linspace(1, 9, 5))
+    x = jnp.asarray(rng.normal(size=5).astype(np.float32))
+    optimizer = guarded_lbfgs(1.0)
+    state, points, grads = optimizer.init(x), [], []
+    for _ in range(4):
+        gradient = jnp.asarray(matrix.astype(np.float32)) @ x
+        points.append(np.asarray(x, np.float64))
+        grads.append(np.asarray(gradient, np.float64))
+        updates, state = optimizer.update(gradient, state, x, value=0.5 * x @ gradient)
+        x = x + updates
+    s, y = np.diff(points, axis=0), np.diff(grads, axis=0)
+    inverse = np.eye(5) * (s[-1] @ y[-1]) / (y[-1] @ y[-1])
+    for a, b in zip(s, y, strict=True):
+        v = np.eye(5) - np.outer(b, a) / (a @ b)
+        inverse = v.T @ inverse @ v + np.outer(a, a) / (a @ b)
+    np.testing.assert_allclose(updates, -inverse @ grads[-1], rtol=1e-3, atol=1e-4)
+
+
+def test_pairs_of_negative_curvature_are_skipped():
+    """On a concave slope every pair would be bad: the memory stays as it was and the step goes down."""
+    optimizer = guarded_lbfgs(1.0)
+    x = jnp.asarray([1.0, 0.5])
+    state = optimizer.init(x)
+    # One good pair, then one with s.y < 0.
+    updates, state = optimizer.update(jnp.asarray([2.0, 1.0]), state, x, value=jnp.asarray(5.0))
+    x1 = x + updates
+    updates, state = optimizer.update(jnp.asarray([1.9, 0.9]), state, x1, value=jnp.asarray(4.9))
+    good = state.lbfgs
+    x2 = x1 + updates
+    worse = jnp.asarray([1.9, 0.9]) - 0.5 * updates  # y = -s / 2
+    updates, state = optimizer.update(worse, state, x2, value=jnp.asarray(4.8))
+    np.testing.assert_allclose(state.lbfgs.diff_params_memory[0], good.diff_params_memory[0], rtol=1e-4)
+    np.testing.assert_allclose(state.lbfgs.weights_memory[:2], good.weights_memory[:2], rtol=1e-3)
+    assert int(state.lbfgs.count) == int(good.count)
+    assert float(jnp.vdot(updates, worse)) < 0
+    assert float(state.lbfgs.weights_memory.min()) >= 0
+
+
+def test_a_bad_step_is_taken_back_shortened_and_forgets():
+    optimizer = guarded_lbfgs(1.0)
+    x = jnp.asarray([1.0, 2.0])
+    gradient = jnp.asarray([1.0, 1.0])
+    updates, state = optimizer.update(gradient, optimizer.init(x), x, value=jnp.asarray(1.0))
+    for bad in (jnp.asarray(100.0), jnp.asarray(jnp.nan), jnp.asarray(jnp.inf)):
+        far = x + updates
+        back, after = optimizer.update(jnp.full(2, jnp.nan), state, far, value=bad)
+        retry = far + back - x
+        np.testing.assert_allclose(
+            jnp.linalg.norm(retry), module._SHORTEN * jnp.linalg.norm(updates), rtol=1e-4
+        )
+        assert float(jnp.vdot(retry, gradient)) < 0
+        assert float(after.value) == 1.0
+        assert float(jnp.abs(after.lbfgs.diff_params_memory).max()) == 0
+        assert np.isfinite(np.concatenate([back, after.lbfgs.params, after.lbfgs.updates])).all()
+
+
+def test_repeated_rejections_get_ever_shorter_and_recover():
+    """A wall: the loss is finite only in a narrow valley."""
+
+    def wall(x):
+        return jnp.where(jnp.abs(x[0]) > 1e-2, jnp.inf, jnp.sum(jnp.array([1e4, 1.0]) * x**2))
+
+    values, *_ = minimize(wall, jnp.asarray([9e-3, 1.0]), guarded_lbfgs(50.0), 60)
+    finite = values[np.isfinite(values)]
+    assert len(finite) < len(values)
+    assert finite[-1] < finite[0]
+
+
+def hostile(optimizer, steps=60):
+    """Black-and-white noise to begin with and a huge style weight; losses of all evaluations."""
+    content, style = (
+        jnp.asarray(load_image(EXAMPLES / f"{x}.jpg", 64 if x == "content" else 86))
+        for x in ("content", "style")
+    )
+    content = jnp.asarray(load_image(EXAMPLES / "content.jpg", 98))[:64, :80]
+    noise = jnp.asarray((np.random.default_rng(0).random(content.shape) > 0.5).astype(np.float32))
+    recipe, layers = RECIPES["normalized"], ("scale1", "scale2")
+    targets = make_targets(
+        wavelet(),
+        recipe,
+        {},
+        content,
+        style,
+        content_layers=("luma2",),
+        style_layers=layers,
+        style_layer_weights=(0.5, 0.5),
+    )
+    init, update = make_step(make_objective(wavelet(), recipe.variation), optimizer)
+    state, step, losses = init(noise), jax.jit(update), []
+    weights = LossWeights(*(jnp.float32(w) for w in (1, 1e6, 0)))
+    for _ in range(steps):
+        state, info = step(state, {}, targets, weights)
+        losses.append(float(info.losses.total))
+    return np.array(losses)
+
+
+def test_the_guard_brings_a_hostile_start_home_where_the_unguarded_loop_diverges():
+    inner = optax.scale_by_lbfgs(module.MEMORY_SIZE)
+
+    def unguarded(grads, state, params=None, *, value, **extra):
+        del value, extra
+        direction, after = inner.update(grads, state, params)
+        first = module._along(-grads, module._FIRST * params.size**0.5)
+        return jnp.where(state.count == 0, first, -direction), after
+
+    loose = hostile(optax.GradientTransformationExtraArgs(inner.init, unguarded))
+    held = hostile(guarded_lbfgs(1.0))
+    assert not loose[-1] < 0.1 * loose[0]
+    assert held[-1] < 0.01 * held[0]
+    assert held[-1] < 1.5 * held.min()
+
+
+def test_adam_ends_with_a_rate_of_zero():
+    optimizer, x = make_optimizer("adam", num_steps=10), jnp.ones(3)
+    state, sizes = optimizer.init(x), []
+    for _ in range(11):
+        updates, state = optimizer.update(jnp.ones(3), state, x, value=jnp.asarray(1.0))
+        sizes.append(float(jnp.abs(updates).max()))
+    assert sizes[0] == pytest.approx(module.LEARNING_RATES["adam"], rel=1e-3)
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-1] < 1e-6
+
+
+def test_unknown_optimizer():
+    with pytest.raises(ValueError, match="the valid ones are lbfgs, adam"):
+        make_optimizer("sgd", num_steps=1)
