@@ -1,6 +1,6 @@
-"""Draws `style.jpg`, a painting of a lane of cypresses under a swirling evening sky.
+"""Draws `cypresses.jpg`, a painting of a lane of cypresses under a swirling evening sky.
 
-    python examples/make_style.py examples/style.jpg
+    python examples/make_style.py examples/cypresses.jpg
 
 Thousands of short brush strokes follow a flow of vortices, as in post-impressionist
 paintings, lightest and thickest last. Needs Pillow and NumPy only.

@@ -20,6 +20,8 @@ MEMORY_SIZE = 50
 
 # Root mean square of the first step, in radians: a length that means the same at every size.
 _FIRST = 0.015
+# While there is no pair, a step is this many times the last one.
+_LENGTHEN = 2.0
 # A step that raises the loss by more than this share of it is taken back.
 _RAISE = 0.5
 # The next try is this share of the length of the step taken back.
@@ -41,9 +43,9 @@ def guarded_lbfgs(
     """Optax' two-loop recursion, one evaluation a step, that cannot run away.
 
     Nocedal and Wright, Numerical Optimization, 2nd ed., algorithm 7.4, with unit steps. Pairs of
-    non-positive curvature are skipped (ibid., p. 201). A point whose loss is not finite, or much above
-    that of the last point accepted, is rejected: the next point is a shorter step down the
-    gradient from the last one accepted, with an empty memory.
+    non-positive curvature are skipped; while there is no pair, steps go down the gradient and double.
+    A point whose loss is not finite, or much above that of the last point accepted, is rejected:
+    the next point is a shorter step down the gradient from the last one accepted, with an empty memory.
 
     `update` takes the loss as `value`.
     """
@@ -61,8 +63,13 @@ def guarded_lbfgs(
 
         def accept():
             direction, lbfgs = two_loop(grads, _skip_bad_pair(state.lbfgs, params, grads), params)
-            downhill = _along(-grads, _FIRST * params.size**0.5)
-            step = jnp.where(state.lbfgs.count == 0, downhill, -direction)
+            # Without a pair, at first or where the loss is concave, only the last step gives a scale.
+            length = jnp.where(
+                state.lbfgs.count == 0,
+                _FIRST * params.size**0.5,
+                _LENGTHEN * jnp.linalg.norm(params - state.lbfgs.params),
+            )
+            step = jnp.where(lbfgs.count == 1, _along(-grads, length), -direction)
             return learning_rate * step, GuardedState(lbfgs, value)
 
         def reject():

@@ -29,7 +29,7 @@ class State(NamedTuple):
     best_angles: jax.Array
     """`[H, W, 3]`, of the lowest finite loss seen; the start before any."""
     best_value: jax.Array
-    """`[]`, that loss; infinite before any."""
+    """`[]`, that loss over the sum of the loss weights; infinite before any."""
 
 
 class Info(NamedTuple):
@@ -72,8 +72,12 @@ def make_step(
     def update(
         state: State, params: Params, targets: Targets, loss_weights: LossWeights
     ) -> tuple[State, Info]:
+        # The optimizer is told of the mean under the weights: with large ones, squares would overflow.
+        scale = 1 / jnp.maximum(sum(loss_weights, jnp.zeros(())), jnp.finfo(jnp.float32).tiny)
+
         def of_angles(angles: jax.Array) -> tuple[jax.Array, Losses]:
-            return objective(to_pixels(angles), params, targets, loss_weights)
+            total, losses = objective(to_pixels(angles), params, targets, loss_weights)
+            return scale * total, losses
 
         (value, losses), grads = jax.value_and_grad(of_angles, has_aux=True)(state.angles)
         # A comparison with NaN is false, so it is never the best.

@@ -51,7 +51,7 @@ total, content, style, tv; the first `count` rows count. The state given is cons
 
 
 class Result(NamedTuple):
-    """What came of a transfer."""
+    """What came of a transfer: the best picture, how it got there, and a way to score others."""
 
     pixels: np.ndarray
     """`[H, W, 3]`, float32 in [0, 1]: the best picture of the run, not the last."""
@@ -269,13 +269,16 @@ def _programs(
             style_layer_weights=list(style_layer_weights),
         )
 
-    make_advance = _stepping if jax.default_backend() == "cpu" else _looping
     return _Programs(
         jax.jit(targets_of),
         jax.jit(init),
-        make_advance(update),
+        _advance_for_device()(update),
         jax.jit(lambda *arguments: objective(*arguments)[1]),
     )
+
+
+def _advance_for_device() -> Callable[[Update], Callable[..., Advance]]:
+    return _stepping if jax.default_backend() == "cpu" else _looping
 
 
 def _looping(update: Update) -> Callable[..., Advance]:

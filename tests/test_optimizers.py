@@ -122,13 +122,10 @@ def test_repeated_rejections_get_ever_shorter_and_recover():
 
 def hostile(optimizer, steps=60):
     """Black-and-white noise to begin with and a huge style weight; losses of all evaluations."""
-    content, style = (
-        jnp.asarray(load_image(EXAMPLES / f"{x}.jpg", 64 if x == "content" else 86))
-        for x in ("content", "style")
-    )
-    content = jnp.asarray(load_image(EXAMPLES / "content.jpg", 98))[:64, :80]
+    content = jnp.asarray(load_image(EXAMPLES / "cat.jpg", 72))
+    style = jnp.asarray(load_image(EXAMPLES / "cypresses.jpg", 72))
     noise = jnp.asarray((np.random.default_rng(0).random(content.shape) > 0.5).astype(np.float32))
-    recipe, layers = RECIPES["normalized"], ("scale1", "scale2")
+    recipe = RECIPES["normalized"]
     targets = make_targets(
         wavelet(),
         recipe,
@@ -136,12 +133,12 @@ def hostile(optimizer, steps=60):
         content,
         style,
         content_layers=("luma2",),
-        style_layers=layers,
-        style_layer_weights=(0.5, 0.5),
+        style_layers=("scale1", "scale2", "scale3"),
+        style_layer_weights=(1 / 3,) * 3,
     )
     init, update = make_step(make_objective(wavelet(), recipe.variation), optimizer)
     state, step, losses = init(noise), jax.jit(update), []
-    weights = LossWeights(*(jnp.float32(w) for w in (1, 1e6, 0)))
+    weights = LossWeights(*(jnp.float32(weight) for weight in (1, 1e6, 0)))
     for _ in range(steps):
         state, info = step(state, {}, targets, weights)
         losses.append(float(info.losses.total))
@@ -160,8 +157,14 @@ def test_the_guard_brings_a_hostile_start_home_where_the_unguarded_loop_diverges
     loose = hostile(optax.GradientTransformationExtraArgs(inner.init, unguarded))
     held = hostile(guarded_lbfgs(1.0))
     assert not loose[-1] < 0.1 * loose[0]
-    assert held[-1] < 0.01 * held[0]
-    assert held[-1] < 1.5 * held.min()
+    assert held[-1] < 1e-3 * held[0]
+
+
+def test_steps_double_where_the_loss_is_concave():
+    """No pair has positive curvature there, and the first step may be far too short."""
+    values, *_ = minimize(lambda x: jnp.sum(jnp.cos(x)), jnp.full(100, 1e-3), guarded_lbfgs(1.0), 20)
+    assert values[0] > 99
+    assert values.min() < -99.9
 
 
 def test_adam_ends_with_a_rate_of_zero():

@@ -1,0 +1,295 @@
+"""The command line, in this process and as a real one."""
+
+import dataclasses
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from absl import flags
+from conftest import EXAMPLES, ROOT, picture
+from PIL import Image
+
+from jax_nst import Config, cli, images, load_image, save_image
+
+QUICK = (
+    "--features=wavelet",
+    "--content_layers=luma2",
+    "--style_layers=scale1,scale2",
+    "--steps=4",
+)
+
+
+@pytest.fixture
+def pair(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save_image("c.png", picture(24, 32, 1))
+    save_image("s.png", picture(28, 20, 2))
+    return "--content=c.png", "--style=s.png"
+
+
+def run(*arguments):
+    return cli.main(["main.py", *arguments])
+
+
+def parse(*arguments):
+    parser = flags.FlagValues()
+    cli.define_flags(parser)
+    parser(["main.py", *arguments])
+    return parser.flag_values_dict()
+
+
+# Flags.
+
+
+def test_defaults_are_those_of_config():
+    assert cli.to_config(parse()) == Config()
+
+
+def test_every_setting_round_trips():
+    config = Config(
+        size=100, style_size=50, features="vgg16", weights="w.h5", recipe="sushant097", optimizer="adam",
+        steps=7, learning_rate=0.5, content_weight=2.0, style_weight=3.0, tv_weight=4.0,
+        content_layers=("relu1_1",), style_layers=("relu1_2", "relu2_1"), style_layer_weights=(0.25, 0.75),
+        pooling="average", init="noise", seed=5, save_every=6,
+    )  # fmt: skip
+    changed = dataclasses.asdict(config)
+    assert all(changed[field.name] != field.default for field in dataclasses.fields(Config))
+    texts = {k: ",".join(map(str, v)) if isinstance(v, tuple) else str(v) for k, v in changed.items()}
+    assert cli.to_config(parse(*(f"--{name}={text}" for name, text in texts.items()))) == config
+    spaced = [part for name, text in texts.items() for part in (f"--{name}", text)]
+    assert cli.to_config(parse(*spaced)) == config
+
+
+def test_help_shows_every_flag_with_its_default(capsys):
+    assert run("--help") == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for field in dataclasses.fields(Config):
+        assert f"--{field.name} " in text
+    for name in ("content", "style", "output", "history", "quiet", "help"):
+        assert f"--{name}" in text
+    assert "(default: '200')" in text
+    assert "in pixels" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "--content is missing"),
+        (("--content=c.png",), "--style is missing"),
+        (("--contents=c.png",), "Unknown command line flag 'contents'. Did you mean: content"),
+        (("c.png", "s.png"), "unexpected argument 'c.png'"),
+        (("--steps=many",), "steps"),
+        (("--steps=0",), "steps must be 1 or more"),
+        (("--recipe=soup",), "the valid ones are normalized, gatys2015"),
+        (("--optimizer=sgd",), "the valid ones are lbfgs, adam"),
+        (("--style_layer_weights=1,two",), "style_layer_weights takes numbers separated by commas"),
+    ],
+)
+def test_wrong_flags_get_one_line_and_status_2(arguments, message, pair, capsys):
+    given = pair if arguments and arguments[0].split("=")[0] in RECOGNISED else ()
+    assert run(*given, *arguments) == 2
+    out, err = capsys.readouterr()
+    assert message in err
+    assert err.startswith("jax_nst: ")
+    assert (out, err.count("\n")) == ("", 1)
+
+
+RECOGNISED = ("--steps", "--recipe", "--optimizer", "--style_layer_weights")
+
+
+# Files.
+
+
+def test_the_main_job(pair, capsys):
+    assert run(*pair, *QUICK, "--history=h.json") == 0
+    out, err = capsys.readouterr()
+    assert out == "c_s.png\n"
+    assert load_image("c_s.png").shape == (24, 32, 3)
+    history = json.loads(Path("h.json").read_text())
+    assert len(history["steps"]) == 5
+    assert set(history) >= {"config", "versions", "device", "weights_sha256", "compile_seconds", "steps"}
+    # The last line scores the file: as near to the best step as rounding allows.
+    last = err.strip().splitlines()[-1]
+    total = float(re.search(r"the file scores total ([\d.e+-]+)", last).group(1))  # pyright: ignore
+    assert total == pytest.approx(min(step["total"] for step in history["steps"]), rel=0.05)
+    assert "100%" in err
+    assert "loss" in err
+    settings = images.load_settings("c_s.png")
+    assert settings["config"]["steps"] == 4
+    assert (settings["content"], settings["style"]) == ("c.png", "s.png")
+    assert "jax" in settings["versions"]
+
+
+def test_quiet_prints_the_path_alone(pair, capsys):
+    assert run(*pair, *QUICK, "--quiet", "--output=o.jpg") == 0
+    assert capsys.readouterr() == ("o.jpg\n", "")
+
+
+def test_the_same_command_writes_the_same_bytes(pair):
+    contents = []
+    for _ in range(2):
+        assert run(*pair, *QUICK, "--quiet", "--init=noise", "--seed=9") == 0
+        contents.append(Path("c_s.png").read_bytes())
+    assert contents[0] == contents[1]
+
+
+def test_alpha_is_carried_and_resized(pair, capsys):
+    alpha = np.zeros((24, 32), np.float32)
+    alpha[:, 16:] = 1
+    save_image("a.png", picture(24, 32), alpha=alpha)
+    assert run("--content=a.png", pair[1], *QUICK, "--size=16") == 0
+    read = images.load_picture("a_s.png").alpha
+    assert read is not None
+    assert read.shape == (12, 16)
+    assert read[:, :6].max() < 0.1 < 0.9 < read[:, 10:].min()
+    capsys.readouterr()
+
+
+def test_save_every_saves_on_the_way(pair, monkeypatch, capsys):
+    saved, original = [], cli.save_image
+    monkeypatch.setattr(cli, "save_image", lambda *a, **k: (saved.append(a[0]), original(*a, **k)))
+    assert run(*pair, *QUICK, "--save_every=2") == 0
+    assert saved == ["c_s.png"] * 3  # steps 2 and 4, and the end
+    capsys.readouterr()
+
+
+def test_without_weights_a_visible_warning(pair, capsys):
+    assert run(*pair, "--size=100", "--style_size=100", "--steps=1") == 0
+    err = capsys.readouterr().err
+    assert "jax_nst: warning: no VGG19 weights, so the training-free wavelets paint instead" in err
+
+
+BAD_INPUTS = (
+    (("--content=none.png", "--style=s.png"), "none.png: no such image file"),
+    (("--content=.", "--style=s.png"), ".: is a folder"),
+    (("--content=text.jpg", "--style=s.png"), "text.jpg: is not a JPEG"),
+    (("--content=empty.png", "--style=s.png"), "empty.png: is not a JPEG"),
+    (("--content=c.png", "--style=half.png"), "half.png: is damaged"),
+    (("--content=tiny.png", "--style=s.png"), "the content image is 4 x 3 pixels"),
+    (("--content=c.png", "--style=s.png", "--style_size=4"), "give a larger style_size"),
+    (("--content=c.png", "--style=s.png", "--output=no/o.png"), "no/o.png: cannot be written there"),
+    (("--content=c.png", "--style=s.png", "--output=o.bmp"), "o.bmp: cannot be written; end its name"),
+    (("--content=c.png", "--style=s.png", "--output=c.png"), "c.png: is an image that is read"),
+    (("--content=c.png", "--style=s.png", "--history=no/h.json"), "no/h.json: cannot be written"),
+    (("--content=c.png", "--style=s.png", "--init=nothing.png"), "nothing.png: no such image file"),
+    (("--content=c.png", "--style=s.png", "--style_layers=relu1_1"), "the valid ones are scale1"),
+    (("--content=c.png", "--style=s.png", "--features=vgg19", "--weights=text.jpg"), "text.jpg"),
+)
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD_INPUTS)
+def test_bad_input_gets_one_sentence_and_changes_nothing(arguments, message, pair, capsys):
+    Path("text.jpg").write_text("Dear Sir")
+    Path("empty.png").touch()
+    Path("half.png").write_bytes(Path("s.png").read_bytes()[:500])
+    save_image("tiny.png", picture(3, 4))
+    before = {path.name: path.read_bytes() for path in Path().iterdir()}
+    given = {argument.split("=")[0] for argument in arguments}
+    quick = () if "--features" in given else QUICK[:1] if "--style_layers" in given else QUICK
+    assert run(*quick, *arguments) == 1
+    out, err = capsys.readouterr()
+    assert message in err
+    assert "Traceback" not in err
+    assert out == ""
+    assert [line for line in err.splitlines() if line.startswith("jax_nst: ")] == [err.splitlines()[-1]]
+    assert {path.name: path.read_bytes() for path in Path().iterdir()} == before
+
+
+def test_the_output_is_checked_before_the_weights_are_read(pair, monkeypatch):
+    def never(*arguments, **named):
+        raise AssertionError("the network was loaded")
+
+    monkeypatch.setattr(cli, "load_network", never)
+    assert run(*pair, "--output=no/o.png") == 1
+
+
+def test_too_little_memory_is_said(pair, monkeypatch, capsys):
+    def full(*arguments, **named):
+        raise MemoryError
+
+    monkeypatch.setattr(cli, "run", full)
+    assert run(*pair, *QUICK) == 1
+    assert "not enough memory for a picture of this size; make --size smaller" in capsys.readouterr().err
+
+
+def test_a_loss_that_is_not_finite_writes_nothing(pair, capsys):
+    assert run(*pair, *QUICK, "--style_weight=3e38", "--init=noise") == 1
+    assert "loss of the start is not finite" in capsys.readouterr().err
+    assert not os.path.exists("c_s.png")
+
+
+def test_losses_that_are_not_finite_are_null_in_json():
+    assert json.dumps(cli._for_json({"a": [1.0, float("nan"), float("inf"), "x", None]})) == (
+        '{"a": [1.0, null, null, "x", null]}'
+    )
+
+
+# A real process.
+
+
+def start(*arguments):
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "main.py"), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+
+
+def wait_for(stream, text):
+    """Reads until `text` has come, or fails after the end of the stream."""
+    read = ""
+    while text not in read:
+        piece = stream.read(1)
+        assert piece, read
+        read += piece
+    return read
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_saves_the_best_picture(number, pair, tmp_path):
+    process = start(*pair, *QUICK[:3], "--steps=100000", "--history=h.json")
+    wait_for(process.stderr, "loss")
+    time.sleep(0.5)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert out == "c_s.png\n"
+    assert "stopping after this step" in err
+    assert "Traceback" not in err
+    assert load_image("c_s.png").shape == (24, 32, 3)
+    steps = json.loads(Path("h.json").read_text())["steps"]
+    assert 1 < len(steps) < 100000
+    assert sorted(path.name for path in tmp_path.iterdir() if path.suffix == ".tmp") == []
+
+
+def test_a_kill_at_any_moment_leaves_whole_files(pair):
+    process = start(*pair, *QUICK[:3], "--steps=100000", "--save_every=1")
+    wait_for(process.stderr, "loss")
+    for _ in range(20):
+        time.sleep(0.05)
+        if os.path.exists("c_s.png"):
+            with Image.open("c_s.png") as image:
+                image.load()
+    process.kill()
+    process.communicate()
+    assert load_image("c_s.png").shape == (24, 32, 3)
+
+
+def test_the_examples_from_the_shell(tmp_path):
+    process = start(
+        f"--content={EXAMPLES / 'cat.jpg'}", f"--style={EXAMPLES / 'cypresses.jpg'}",
+        "--features=wavelet", "--size=100", "--steps=3", f"--output={tmp_path / 'o.png'}",
+    )  # fmt: skip
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert out.strip() == str(tmp_path / "o.png")
+    assert load_image(tmp_path / "o.png").shape == (66, 100, 3)

@@ -1,0 +1,51 @@
+import dataclasses
+
+import pytest
+
+from jax_nst import Config
+
+
+def test_defaults_are_valid_and_documented():
+    config = Config()
+    assert (config.steps, config.optimizer, config.recipe, config.features) == (
+        200,
+        "lbfgs",
+        "normalized",
+        "auto",
+    )
+    for field in dataclasses.fields(Config):
+        assert len(field.metadata["doc"]) > 10, field.name
+
+
+def test_it_is_frozen_and_hashable():
+    assert hash(Config()) == hash(Config())
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(Config(), "steps", 3)  # noqa: B010
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"features": "resnet"},
+            "'resnet'; the valid ones are auto, vgg19, vgg16, wavelet",
+        ),
+        ({"recipe": "soup"}, "unknown recipe 'soup'; the valid ones are normalized, gatys2015, coursera"),
+        ({"optimizer": "sgd"}, "the valid ones are lbfgs, adam"),
+        ({"pooling": "min"}, "the valid ones are max, average"),
+        ({"size": 0}, "size must be 1 or more, not 0"),
+        ({"style_size": -3}, "style_size must be 1 or more"),
+        ({"steps": 0}, "steps must be 1 or more"),
+        ({"save_every": -1}, "save_every must be 0 or more"),
+        ({"seed": -1}, "seed must be from 0"),
+        ({"content_weight": -1.0}, "content_weight must be zero or more"),
+        ({"style_weight": float("nan")}, "style_weight must be zero or more"),
+        ({"tv_weight": float("inf")}, "tv_weight must be zero or more"),
+        ({"learning_rate": 0.0}, "learning_rate must be more than zero"),
+        ({"style_layers": ()}, "style_layers must name at least one layer"),
+        ({"style_layer_weights": (1.0, -1.0)}, "style_layer_weights must be zero or more"),
+    ],
+)
+def test_what_is_not_valid_is_said(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Config(**settings)

@@ -1,0 +1,104 @@
+import numpy as np
+import pytest
+from conftest import vgg_params
+from test_weights import write_keras3
+
+from jax_nst import Config
+from jax_nst.network import choose_layers, load_network
+from jax_nst.vgg import vgg16, vgg19
+from jax_nst.wavelet import wavelet
+from jax_nst.weights import ENVIRONMENT, WeightsError, sha256
+
+SMALL = {"content_layers": ("relu2_1",), "style_layers": ("relu1_1",)}
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "some.h5"
+    write_keras3(path, vgg_params("vgg19", ("relu2_2",)))
+    return path
+
+
+def test_auto_takes_vgg_where_its_file_is(file, monkeypatch):
+    for config in (Config(weights=str(file), **SMALL), Config(**SMALL)):
+        extractor, params, digest = load_network(config)
+        assert extractor is vgg19()
+        assert list(params) == ["conv1_1", "conv1_2", "conv2_1"]  # only what the layers need
+        assert digest == sha256(file)
+        monkeypatch.setenv(ENVIRONMENT, str(file))
+
+
+def test_auto_without_a_file_paints_with_wavelets_and_says_so():
+    with pytest.warns(UserWarning, match=r"training-free wavelets paint instead.*https://"):
+        network = load_network(Config())
+    assert network == (wavelet(), {}, None)
+
+
+def test_strict_wants_its_file(tmp_path):
+    for config in (
+        Config(features="vgg19"),
+        Config(recipe="coursera"),  # a published loss is of its network
+        Config(**SMALL),  # so are layers that are named
+        Config(weights=str(tmp_path / "none.h5")),
+    ):
+        with pytest.raises(WeightsError, match=r"vgg19_weights|no such weight file"):
+            load_network(config)
+
+
+def test_a_wrong_variable_is_an_error_not_a_fallback(monkeypatch):
+    monkeypatch.setenv(ENVIRONMENT, "nowhere.h5")
+    with pytest.raises(WeightsError, match="JAX_NST_WEIGHTS"):
+        load_network(Config())
+
+
+def test_a_bad_file_is_an_error_not_a_fallback(tmp_path):
+    (tmp_path / "bad.h5").write_bytes(b"")
+    with pytest.raises(WeightsError, match=r"bad\.h5"):
+        load_network(Config(weights=str(tmp_path / "bad.h5")))
+
+
+def test_params_given_are_taken_and_known():
+    params = vgg_params("vgg16", ("relu4_1",))
+    config = Config(content_layers=("relu4_1",), style_layers=("relu1_1",))
+    extractor, taken, digest = load_network(config, params=params)
+    assert (extractor, digest) == (vgg16(), None)
+    assert taken is params
+
+
+def test_pooling_reaches_the_network():
+    config = Config(pooling="average", **SMALL)
+    assert load_network(config, params=vgg_params("vgg19", ("relu2_1",))).extractor is vgg19(
+        pooling="average"
+    )
+
+
+def test_layers_are_the_users_then_the_recipes_then_the_extractors():
+    assert choose_layers(Config(), wavelet()).style == wavelet().style_layers
+    assert choose_layers(Config(recipe="sushant097"), vgg16()).content == ("relu4_3",)
+    assert choose_layers(Config(recipe="udacity", content_layers=("conv1_1",)), vgg19())[:2] == (
+        ("conv1_1",),
+        vgg19().style_layers,
+    )
+
+
+def test_layer_weights():
+    np.testing.assert_allclose(choose_layers(Config(), vgg19()).style_weights, [0.2] * 5)
+    given = Config(style_layers=("relu1_1", "relu2_1"), style_layer_weights=(1.0, 3.0))
+    np.testing.assert_allclose(choose_layers(given, vgg19()).style_weights, [0.25, 0.75])
+    literal = Config(recipe="coursera", style_layers=("relu1_1",), style_layer_weights=(3.0,))
+    assert choose_layers(literal, vgg19()).style_weights == (3.0,)
+    for config in (
+        Config(style_layer_weights=(1.0, 2.0)),
+        Config(recipe="udacity", style_layers=("relu1_1",)),
+    ):
+        with pytest.raises(ValueError, match=r"style layers but . style_layer_weights"):
+            choose_layers(config, vgg19())
+
+
+def test_what_does_not_fit_is_said():
+    with pytest.raises(ValueError, match="unknown layer 'relu9_1' of vgg19; the valid ones are conv1_1"):
+        load_network(Config(style_layers=("relu9_1",)))
+    with pytest.raises(ValueError, match="unknown layer 'relu1_1' of wavelet; the valid ones are scale1"):
+        load_network(Config(features="wavelet", style_layers=("relu1_1",)))
+    with pytest.raises(ValueError, match="recipe gatys2015 is defined on vgg19, not on wavelets"):
+        load_network(Config(features="wavelet", recipe="gatys2015"))
