@@ -58,27 +58,26 @@ def guarded_lbfgs(
     def update(updates: Any, state: Any, params: Any = None, *, value: Any, **extra_args: Any) -> Any:
         del extra_args
         grads = updates
+        lbfgs = state.lbfgs
         limit = state.value + _RAISE * jnp.abs(state.value)
         good = jnp.isfinite(value) & jnp.all(jnp.isfinite(grads)) & (value <= limit)
-
-        def accept():
-            direction, lbfgs = two_loop(grads, _skip_bad_pair(state.lbfgs, params, grads), params)
-            # Without a pair, at first or where the loss is concave, only the last step gives a scale.
-            length = jnp.where(
-                state.lbfgs.count == 0,
-                _FIRST * params.size**0.5,
-                _LENGTHEN * jnp.linalg.norm(params - state.lbfgs.params),
-            )
-            step = jnp.where(lbfgs.count == 1, _along(-grads, length), -direction)
-            return learning_rate * step, GuardedState(lbfgs, value)
-
-        def reject():
-            last, gradient = state.lbfgs.params, state.lbfgs.updates
-            _, lbfgs = two_loop(gradient, inner.init(params), last)
-            retry = _along(-gradient, _SHORTEN * jnp.linalg.norm(params - last))
-            return last - params + retry, GuardedState(lbfgs, state.value)
-
-        return jax.lax.cond(good, accept, reject)
+        # Taking a step back is the same update, made at the last point with an empty memory: pairs count by
+        # their weights. No branch, so that the memory, a hundred pictures, is never copied.
+        point = jnp.where(good, params, lbfgs.params)
+        gradient = jnp.where(good, grads, lbfgs.updates)
+        emptied = lbfgs._replace(
+            count=jnp.zeros_like(lbfgs.count), weights_memory=jnp.zeros_like(lbfgs.weights_memory)
+        )
+        direction, after = two_loop(
+            gradient, _choose(good, _skip_bad_pair(lbfgs, params, grads), emptied), point
+        )
+        moved = jnp.linalg.norm(params - lbfgs.params)
+        first = learning_rate * _FIRST * params.size**0.5
+        longer = jnp.where(lbfgs.count == 0, first, _LENGTHEN * moved)
+        # Without a pair, at first or where the loss is concave, only the last step gives a scale.
+        downhill = _along(-gradient, jnp.where(good, longer, _SHORTEN * moved))
+        step = jnp.where(after.count == 1, downhill, -learning_rate * direction)
+        return point - params + step, GuardedState(after, jnp.where(good, value, state.value))
 
     update_: Any = update
     return optax.GradientTransformationExtraArgs(init, update_)
@@ -88,6 +87,13 @@ def _along(direction: jax.Array, length: jax.typing.ArrayLike) -> jax.Array:
     """`direction` with the given norm; zero if it is zero."""
     norm = jnp.linalg.norm(direction)
     return direction * (length / jnp.maximum(norm, jnp.finfo(direction.dtype).tiny))
+
+
+def _choose(condition: jax.Array, yes: Any, no: Any) -> Any:
+    """`yes` or `no`, states that share their memory of pairs."""
+    small = ("count", "params", "updates", "weights_memory")
+    chosen = {name: jnp.where(condition, getattr(yes, name), getattr(no, name)) for name in small}
+    return yes._replace(**chosen)
 
 
 def _skip_bad_pair(state: Any, params: jax.Array, grads: jax.Array) -> Any:
@@ -103,13 +109,7 @@ def _skip_bad_pair(state: Any, params: jax.Array, grads: jax.Array) -> Any:
         updates=grads - state.diff_updates_memory[last],
     )
     convex = jnp.vdot(s, y) > 1e-8 * jnp.linalg.norm(s) * jnp.linalg.norm(y)
-    skip = (state.count > 0) & ~convex
-    return state._replace(
-        **{
-            field: jnp.where(skip, getattr(replay, field), getattr(state, field))
-            for field in ("count", "params", "updates")
-        }
-    )
+    return _choose((state.count > 0) & ~convex, replay, state)
 
 
 def make_optimizer(
