@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import math
+import os
 import signal
 import sys
 import textwrap
@@ -179,12 +180,11 @@ def transfer(values: Mapping[str, Any], config: Config) -> int:
     if history_path:
         check_replaceable(history_path)
     network = load_network(config, quiet=quiet)
-    settings = {"content": content_path, "style": style_path}
     with _interrupts() as interrupted, _bar(config.steps, quiet) as bar:
 
         def save(pixels: np.ndarray, history: dict[str, Any]) -> None:
-            facts = {key: value for key, value in history.items() if key in _IN_FILE}
-            save_image(output, pixels, alpha=content.alpha, settings=settings | facts)
+            settings = {"content": content_path, "style": style_path, **_for_file(history)}
+            save_image(output, pixels, alpha=content.alpha, settings=_without_folders(settings))
 
         def callback(progress: Progress) -> bool:
             _show(bar, progress)
@@ -203,7 +203,17 @@ def transfer(values: Mapping[str, Any], config: Config) -> int:
     return 128 + interrupted[0] if interrupted else 0
 
 
-_IN_FILE = ("config", "features", "size", "versions", "device", "weights_sha256")
+def _for_file(history: dict[str, Any]) -> dict[str, Any]:
+    """What of the history travels in the picture: all that decided it."""
+    names = ("config", "features", "size", "versions", "device", "weights_sha256")
+    return {name: history[name] for name in names}
+
+
+def _without_folders(value: Any) -> Any:
+    """The same with file names for paths: a picture is passed on, the folders are the user's own."""
+    if isinstance(value, dict):
+        return {key: _without_folders(item) for key, item in value.items()}
+    return Path(value).name if isinstance(value, str) and os.sep in value else value
 
 
 def _verdict(output: str, result: Result) -> str:

@@ -214,7 +214,7 @@ def _download(published: Published, *, quiet: bool) -> Path:
     import pooch
     import requests
 
-    how = f"download {published.url} yourself and name it with --weights"
+    how = "download it elsewhere and name it with --weights"
     _await_server(published.url, how)
     pooch.get_logger().setLevel("ERROR")
     downloader: Any = pooch.HTTPDownloader(progressbar=not quiet, timeout=(_FIRST_ANSWER, _NEXT_ANSWER))

@@ -127,6 +127,13 @@ def test_the_main_job(pair, capsys):
     assert "jax" in settings["versions"]
 
 
+def test_the_folders_of_the_user_do_not_travel_in_the_picture(pair, tmp_path):
+    assert run(f"--content={tmp_path / 'c.png'}", pair[1], *QUICK, "--quiet") == 0
+    settings = images.load_settings("c_s.png")
+    assert settings["content"] == "c.png"
+    assert str(tmp_path) not in json.dumps(settings)
+
+
 def test_quiet_prints_the_path_alone(pair, capsys):
     assert run(*pair, *QUICK, "--quiet", "--output=o.jpg") == 0
     assert capsys.readouterr() == ("o.jpg\n", "")
