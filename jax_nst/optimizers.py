@@ -20,6 +20,8 @@ MEMORY_SIZE = 50
 
 # Root mean square of the first step, in radians: a length that means the same at every size.
 _FIRST = 0.015
+# Root mean square of the longest step, in radians: far beyond, a sine has forgotten where it was.
+_LONGEST = 0.3
 # While there is no pair, a step is this many times the last one.
 _LENGTHEN = 2.0
 # A step that raises the loss by more than this share of it is taken back.
@@ -77,6 +79,7 @@ def guarded_lbfgs(
         # Without a pair, at first or where the loss is concave, only the last step gives a scale.
         downhill = _along(-gradient, jnp.where(good, longer, _SHORTEN * moved))
         step = jnp.where(after.count == 1, downhill, -learning_rate * direction)
+        step = step * jnp.minimum(1, _LONGEST * params.size**0.5 / _norm(step))
         return point - params + step, GuardedState(after, jnp.where(good, value, state.value))
 
     update_: Any = update
@@ -85,8 +88,12 @@ def guarded_lbfgs(
 
 def _along(direction: jax.Array, length: jax.typing.ArrayLike) -> jax.Array:
     """`direction` with the given norm; zero if it is zero."""
-    norm = jnp.linalg.norm(direction)
-    return direction * (length / jnp.maximum(norm, jnp.finfo(direction.dtype).tiny))
+    return direction * (length / _norm(direction))
+
+
+def _norm(x: jax.Array) -> jax.Array:
+    """The Euclidean norm, but never quite zero."""
+    return jnp.maximum(jnp.linalg.norm(x), jnp.finfo(x.dtype).tiny)
 
 
 def _choose(condition: jax.Array, yes: Any, no: Any) -> Any:

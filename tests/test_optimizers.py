@@ -146,18 +146,34 @@ def hostile(optimizer, steps=60):
 
 
 def test_the_guard_brings_a_hostile_start_home_where_the_unguarded_loop_diverges():
-    inner = optax.scale_by_lbfgs(module.MEMORY_SIZE)
+    """With steps three times as long as L-BFGS proposes, too: without a guard that never ends well."""
+    inner, rate = optax.scale_by_lbfgs(module.MEMORY_SIZE), 3.0
 
     def unguarded(grads, state, params=None, *, value, **extra):
         del value, extra
         direction, after = inner.update(grads, state, params)
         first = module._along(-grads, module._FIRST * params.size**0.5)
-        return jnp.where(state.count == 0, first, -direction), after
+        return rate * jnp.where(state.count == 0, first, -direction), after
 
     loose = hostile(optax.GradientTransformationExtraArgs(inner.init, unguarded))
-    held = hostile(guarded_lbfgs(1.0))
-    assert not loose[-1] < 0.1 * loose[0]
-    assert held[-1] < 1e-3 * held[0]
+    assert loose.min() > 0.1 * loose[0]
+    held = hostile(guarded_lbfgs(rate))
+    assert held.min() < 1e-3 * held[0]
+    assert held[-1] < 0.05 * held[0]
+    assert hostile(guarded_lbfgs(1.0))[-1] < 1e-4 * held[0]
+
+
+def test_no_step_is_longer_than_a_sine_remembers():
+    """Down a slope without end, steps double until they are as long as they may be."""
+    x, optimizer = jnp.zeros(100), guarded_lbfgs(1.0)
+    state, lengths = optimizer.init(x), []
+    for _ in range(12):
+        updates, state = optimizer.update(jnp.ones(100), state, x, value=-jnp.sum(x))
+        lengths.append(float(jnp.linalg.norm(updates)) / 10)
+        x = x + updates
+    assert lengths[0] == pytest.approx(module._FIRST, rel=1e-4)
+    assert lengths[1] == pytest.approx(2 * module._FIRST, rel=1e-4)
+    assert lengths[-1] == pytest.approx(module._LONGEST, rel=1e-4)
 
 
 def test_steps_double_where_the_loss_is_concave():
