@@ -168,7 +168,7 @@ def test_no_step_is_longer_than_a_sine_remembers():
     x, optimizer = jnp.zeros(100), guarded_lbfgs(1.0)
     state, lengths = optimizer.init(x), []
     for _ in range(12):
-        updates, state = optimizer.update(jnp.ones(100), state, x, value=-jnp.sum(x))
+        updates, state = optimizer.update(-jnp.ones(100), state, x, value=-jnp.sum(x))
         lengths.append(float(jnp.linalg.norm(updates)) / 10)
         x = x + updates
     assert lengths[0] == pytest.approx(module._FIRST, rel=1e-4)
