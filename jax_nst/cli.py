@@ -147,7 +147,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with _warnings_in_a_line():
             return transfer(values, config)
     except KeyboardInterrupt:
-        print("jax_nst: interrupted, nothing was saved", file=sys.stderr)
+        _tell("jax_nst: interrupted, nothing was saved")
         return 128 + signal.SIGINT
     except (ValueError, FloatingPointError, OSError) as error:
         return _fail(error)
@@ -171,11 +171,8 @@ def transfer(values: Mapping[str, Any], config: Config) -> int:
     style = load_image(style_path)
     if config.init not in INITS:
         load_image(config.init)  # fails here rather than after the weights are read
-    for path in (content_path, style_path):
-        if Path(output).resolve() == Path(path).resolve():
-            raise ValueError(
-                f"{output}: is an image that is read, and would be lost; name another --output"
-            )
+    read = [content_path, style_path, config.weights, None if config.init in INITS else config.init]
+    _check_distinct(read, [output, history_path])
     check_writable(output)
     if history_path:
         check_replaceable(history_path)
@@ -198,9 +195,20 @@ def transfer(values: Mapping[str, Any], config: Config) -> int:
             with replacing(history_path) as file:
                 file.write(json.dumps(_for_json(result.history), indent=1).encode())
     if not quiet:
-        print(_verdict(output, result), file=sys.stderr)
+        _tell(_verdict(output, result))
     print(output)
     return 128 + interrupted[0] if interrupted else 0
+
+
+def _check_distinct(read: Sequence[str | None], written: Sequence[str | None]) -> None:
+    """Raises ValueError if a file would be written over one that is read, or over another one written."""
+    taken = {Path(path).resolve() for path in read if path}
+    for path in filter(None, written):
+        if Path(path).resolve() in taken:
+            raise ValueError(
+                f"{path}: is read or written already, and would be lost; name another file to write"
+            )
+        taken.add(Path(path).resolve())
 
 
 def _for_file(history: dict[str, Any]) -> dict[str, Any]:
@@ -238,7 +246,12 @@ def _for_json(value: Any) -> Any:
 def _bar(steps: int, quiet: bool) -> "tqdm[Any]":
     form = "{percentage:3.0f}%|{bar:20}| {n_fmt}/{total_fmt}{postfix} [{rate_fmt}, {remaining} left]"
     return tqdm(
-        total=steps, disable=quiet, unit=" steps", bar_format=form, dynamic_ncols=True, postfix="compiling"
+        total=steps,
+        disable=quiet or sys.stderr is None,
+        unit=" steps",
+        bar_format=form,
+        dynamic_ncols=True,
+        postfix="compiling",
     )
 
 
@@ -261,7 +274,7 @@ def _interrupts() -> Iterator[list[int]]:
         if received:
             raise KeyboardInterrupt
         received.append(number)
-        print("\njax_nst: stopping after this step; press Ctrl-C again to quit at once", file=sys.stderr)
+        _tell("\njax_nst: stopping after this step; press Ctrl-C again to quit at once")
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -277,7 +290,7 @@ def _warnings_in_a_line() -> Iterator[None]:
 
     def show(message: Any, category: type[Warning], *rest: Any, **named: Any) -> None:
         del category, rest, named
-        print(f"jax_nst: warning: {message}", file=sys.stderr)
+        _tell(f"jax_nst: warning: {message}")
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
@@ -286,5 +299,11 @@ def _warnings_in_a_line() -> Iterator[None]:
 
 
 def _fail(error: object, status: int = 1) -> int:
-    print(f"jax_nst: {' '.join(str(error).split())}", file=sys.stderr)
+    _tell(f"jax_nst: {' '.join(str(error).split())}")
     return status
+
+
+def _tell(line: str) -> None:
+    """Prints to standard error, unless that is closed."""
+    if sys.stderr is not None:
+        print(line, file=sys.stderr)

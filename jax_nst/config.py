@@ -11,6 +11,8 @@ FEATURES = ("auto", "vgg19", "vgg16", "wavelet")
 INITS = ("content", "style", "noise")
 
 DEFAULT_SIZE = 512
+MAX_SIZE = 2**16  # pixels; beyond, no image library goes
+MAX_FLOAT = 1e38  # what float32 holds
 
 
 def _setting(default: Any, doc: str) -> Any:
@@ -64,7 +66,9 @@ class Config:
         None, "layers that carry the style, separated by commas (default: the recipe's)"
     )
     style_layer_weights: tuple[float, ...] | None = _setting(
-        None, "one factor for each style layer, separated by commas (default: the recipe's)"
+        None,
+        "one factor for each style layer, separated by commas; recipe normalized divides them by their sum "
+        "(default: the recipe's)",
     )
     pooling: str = _setting("max", f"pooling of the VGG, one of {', '.join(POOLINGS)}")
     init: str = _setting("content", f"where to start: {', '.join(INITS)}, or the path of an image")
@@ -76,24 +80,37 @@ class Config:
         _check_choice("recipe", self.recipe, tuple(RECIPES))
         _check_choice("optimizer", self.optimizer, OPTIMIZERS)
         _check_choice("pooling", self.pooling, POOLINGS)
-        for name, least in (("size", 1), ("style_size", 1), ("steps", 1), ("save_every", 0)):
+        for name, least, most in (
+            ("size", 1, MAX_SIZE),
+            ("style_size", 1, MAX_SIZE),
+            ("steps", 1, 2**31 - 2),
+            ("save_every", 0, 2**31 - 1),
+            ("seed", 0, 2**32 - 1),
+        ):
             value = getattr(self, name)
-            if value is not None and value < least:
-                raise ValueError(f"{name} must be {least} or more, not {value}")
+            if value is not None and not least <= value <= most:
+                raise ValueError(f"{name} must be {least} or more, {most} at most, not {value}")
         for name in ("content_weight", "style_weight", "tv_weight"):
             value = getattr(self, name)
-            if value is not None and not 0 <= value < float("inf"):
-                raise ValueError(f"{name} must be zero or more, not {value}")
-        if self.learning_rate is not None and not 0 < self.learning_rate < float("inf"):
-            raise ValueError(f"learning_rate must be more than zero, not {self.learning_rate}")
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f"seed must be from 0 to {2**32 - 1}, not {self.seed}")
-        for name in ("content_layers", "style_layers", "style_layer_weights"):
+            if value is not None and not 0 <= value <= MAX_FLOAT:
+                raise ValueError(f"{name} must be zero or more, {MAX_FLOAT:g} at most, not {value}")
+        if self.content_weight == self.style_weight == self.tv_weight == 0:
+            raise ValueError(
+                "content_weight, style_weight and tv_weight are all zero; nothing would change"
+            )
+        if self.learning_rate is not None and not 0 < self.learning_rate <= MAX_FLOAT:
+            raise ValueError(
+                f"learning_rate must be more than zero, {MAX_FLOAT:g} at most, not {self.learning_rate}"
+            )
+        for name in ("content_layers", "style_layers"):
             value = getattr(self, name)
-            if value is not None and len(value) == 0:
-                raise ValueError(f"{name} must name at least one layer")
-        if any(not 0 <= weight < float("inf") for weight in self.style_layer_weights or ()):
-            raise ValueError(f"style_layer_weights must be zero or more, not {self.style_layer_weights}")
+            if value is not None and not (value and all(value)):
+                raise ValueError(f"{name} must name layers, separated by commas, and no empty one")
+        weights = self.style_layer_weights
+        if weights is not None and not (sum(weights) > 0 and all(0 <= w <= MAX_FLOAT for w in weights)):
+            raise ValueError(f"style_layer_weights must be zero or more, and not all zero, not {weights}")
+        if not self.init:
+            raise ValueError(f"init must be {', '.join(INITS)}, or the path of an image, not empty")
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

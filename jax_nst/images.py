@@ -214,9 +214,7 @@ def _format(path: str | os.PathLike[str]) -> str:
 def _temporary(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """A new file beside `path`, removed at the end if it is still there."""
     folder = Path(os.path.realpath(path)).parent
-    with tempfile.NamedTemporaryFile(
-        dir=folder, prefix=f".{Path(path).stem}.", suffix=".tmp", delete=False
-    ) as file:
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".jax_nst.", suffix=".tmp", delete=False) as file:
         try:
             yield file
         finally:

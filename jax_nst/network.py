@@ -38,6 +38,10 @@ def load_network(config: Config, *, params: Params | None = None, quiet: bool = 
     """
     recipe = RECIPES[config.recipe]
     if config.features == "wavelet":
+        if config.weights or config.pooling != "max":
+            raise ValueError(
+                "weights and pooling are those of a VGG, but features are wavelet; leave one out"
+            )
         return _checked(config, Network(wavelet(), {}, None))
     if params is not None:
         network = network_of(params) if config.features == "auto" else config.features
@@ -47,7 +51,7 @@ def load_network(config: Config, *, params: Params | None = None, quiet: bool = 
     try:
         path = find_or_download(network, config.weights, quiet=quiet)
     except DownloadError as error:
-        if config.features != "auto" or recipe.network or _names_layers(config):
+        if config.features != "auto" or recipe.network or _needs_vgg(config):
             raise
         warnings.warn(
             f"no {network.upper()} weights, so the training-free wavelets paint instead; the picture will "
@@ -65,8 +69,8 @@ def _vgg(network: str, config: Config) -> Extractor:
     return {"vgg19": vgg19, "vgg16": vgg16}[network](pooling=config.pooling)
 
 
-def _names_layers(config: Config) -> bool:
-    return bool(config.content_layers or config.style_layers)
+def _needs_vgg(config: Config) -> bool:
+    return bool(config.content_layers or config.style_layers or config.pooling != "max")
 
 
 def _checked(config: Config, network: Network) -> Network:
@@ -98,12 +102,15 @@ def choose_layers(config: Config, extractor: Extractor) -> Layers:
     recipe = RECIPES[config.recipe]
     content = config.content_layers or recipe.content_layers or extractor.content_layers
     style = config.style_layers or recipe.style_layers or extractor.style_layers
-    extractor.check_layers((*content, *style))
+    for layers in (content, style):
+        extractor.check_layers(layers)
+        if len(set(layers)) < len(layers):
+            raise ValueError(f"a layer is named twice in {', '.join(layers)}")
     weights = config.style_layer_weights
     if weights is None:
         weights = recipe.style_layer_weights or (1 / len(style),) * len(style)
     elif config.recipe == "normalized":
-        weights = tuple(weight / max(sum(weights), 1e-12) for weight in weights)
+        weights = tuple(weight / sum(weights) for weight in weights)
     if len(weights) != len(style):
         raise ValueError(
             f"there are {len(style)} style layers but {len(weights)} style_layer_weights; give one for "

@@ -13,7 +13,7 @@ import numpy as np
 
 from jax_nst.config import DEFAULT_SIZE, Config
 from jax_nst.features import Extractor, Params
-from jax_nst.images import cover, fit_size, load_image, resize
+from jax_nst.images import cover, fit_size, load_picture, resize
 from jax_nst.losses import Losses
 from jax_nst.network import Network, choose_layers, load_network
 from jax_nst.objective import LossWeights, Targets, make_objective, make_targets
@@ -362,5 +362,5 @@ def _start(config: Config, content: np.ndarray, style: np.ndarray) -> np.ndarray
     if config.init == "noise":
         noise = jax.random.normal(jax.random.key(config.seed), content.shape)
         return np.asarray(jnp.clip(0.5 + 0.1 * noise, 0, 1))
-    image = style if config.init == "style" else load_image(config.init)
+    image = style if config.init == "style" else load_picture(config.init).pixels
     return cover(image, content.shape[:2])

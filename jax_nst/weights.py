@@ -93,6 +93,8 @@ def load_params(
                 convs = tuple(name for name in conv_names("vgg19") if name in found)
             else:
                 convs = needed_convs(network, layers)
+                if network == "vgg16" and not found.keys() <= set(conv_names("vgg16")):
+                    raise WeightsError(f"{path}: holds VGG19, and VGG16 was asked for")
             return port({conv: found.get(conv, {}) for conv in convs}, path)
     except FileNotFoundError as error:
         raise WeightsError(f"{path}: no such weight file") from error

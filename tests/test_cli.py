@@ -183,7 +183,13 @@ BAD_INPUTS = (
     (("--content=c.png", "--style=s.png", "--style_size=4"), "give a larger style_size"),
     (("--content=c.png", "--style=s.png", "--output=no/o.png"), "no/o.png: cannot be written there"),
     (("--content=c.png", "--style=s.png", "--output=o.bmp"), "o.bmp: cannot be written; end its name"),
-    (("--content=c.png", "--style=s.png", "--output=c.png"), "c.png: is an image that is read"),
+    (("--content=c.png", "--style=s.png", "--output=c.png"), "c.png: is read or written already"),
+    (("--content=c.png", "--style=s.png", "--history=./s.png"), "./s.png: is read or written already"),
+    (
+        ("--content=c.png", "--style=s.png", "--output=o.png", "--history=o.png"),
+        "o.png: is read or written",
+    ),
+    (("--content=c.png", "--style=s.png", "--output=tiny.png", "--init=tiny.png"), "tiny.png: is read"),
     (("--content=c.png", "--style=s.png", "--history=no/h.json"), "no/h.json: cannot be written"),
     (("--content=c.png", "--style=s.png", "--init=nothing.png"), "nothing.png: no such image file"),
     (("--content=c.png", "--style=s.png", "--style_layers=relu1_1"), "the valid ones are scale1"),
@@ -227,7 +233,8 @@ def test_too_little_memory_is_said(pair, monkeypatch, capsys):
 
 
 def test_a_loss_that_is_not_finite_writes_nothing(pair, capsys):
-    assert run(*pair, *QUICK, "--style_weight=3e38", "--init=noise") == 1
+    save_image("bw.png", (np.random.default_rng(0).random((24, 32, 3)) > 0.5).astype(np.float32))
+    assert run(*pair, *QUICK, "--style_weight=1e38", "--init=bw.png") == 1
     assert "loss of the start is not finite" in capsys.readouterr().err
     assert not os.path.exists("c_s.png")
 
@@ -289,6 +296,30 @@ def test_a_kill_at_any_moment_leaves_whole_files(pair):
     process.kill()
     process.communicate()
     assert load_image("c_s.png").shape == (24, 32, 3)
+
+
+@pytest.mark.parametrize("delay", [0.1, 0.3, 0.5])
+def test_an_early_interrupt_is_quiet(delay, pair):
+    process = start(*pair, "--features=wavelet", "--steps=100000")
+    time.sleep(delay)  # while modules are imported
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode in (-signal.SIGINT, 130)
+    assert "Traceback" not in err
+
+
+def test_a_closed_standard_error_is_no_obstacle(pair):
+    command = f"{sys.executable} {ROOT / 'main.py'} {' '.join((*pair, *QUICK))} 2>&-"
+    done = subprocess.run(command, shell=True, stdout=subprocess.PIPE, text=True, check=True)
+    assert done.stdout == "c_s.png\n"
+    assert load_image("c_s.png").shape == (24, 32, 3)
+
+
+def test_a_long_name_may_be_written(pair, capsys):
+    name = "a" * 240 + ".png"
+    assert run(*pair, *QUICK, f"--output={name}") == 0
+    assert load_image(name).shape == (24, 32, 3)
+    capsys.readouterr()
 
 
 def test_the_examples_from_the_shell(tmp_path):

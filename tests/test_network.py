@@ -39,6 +39,7 @@ def test_strict_wants_its_file(tmp_path):
         Config(features="vgg19"),
         Config(recipe="coursera"),  # a published loss is of its network
         Config(**SMALL),  # so are layers that are named
+        Config(pooling="average"),
         Config(weights=str(tmp_path / "none.h5")),
     ):
         with pytest.raises(WeightsError, match=r"vgg19_weights|no such weight file"):
@@ -96,6 +97,11 @@ def test_layer_weights():
 
 
 def test_what_does_not_fit_is_said():
+    with pytest.raises(ValueError, match="a layer is named twice in scale1, scale1"):
+        choose_layers(Config(style_layers=("scale1", "scale1")), wavelet())
+    for setting in ({"weights": "w.h5"}, {"pooling": "average"}):
+        with pytest.raises(ValueError, match="are those of a VGG, but features are wavelet"):
+            load_network(Config(features="wavelet", **setting))
     with pytest.raises(ValueError, match="unknown layer 'relu9_1' of vgg19; the valid ones are conv1_1"):
         load_network(Config(style_layers=("relu9_1",)))
     with pytest.raises(ValueError, match="unknown layer 'relu1_1' of wavelet; the valid ones are scale1"):

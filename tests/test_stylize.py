@@ -202,6 +202,17 @@ def test_the_scale_of_the_weights_changes_nothing(factor, pair):
     np.testing.assert_allclose(np.array(curves[1]) / factor, curves[0], rtol=0.02)
 
 
+def test_a_style_without_colour_is_painted_too():
+    """Its empty channels of colour do not outweigh all else."""
+    content, style = picture(64, 64, 1), picture(64, 64, 2)
+    grey = np.repeat(style.mean(axis=-1, keepdims=True), 3, axis=-1)
+    starts = [
+        totals(stylize(content, x, config=dataclasses.replace(WAVELET, steps=1, style_size=64)))[0]
+        for x in (style, grey)
+    ]
+    assert starts[1] < 1e5 * starts[0]
+
+
 def test_jax_arrays_are_taken_too(pair):
     result = stylize(jnp.asarray(pair[0]), jnp.asarray(pair[1]), config=WAVELET)
     assert isinstance(result.pixels, np.ndarray)

@@ -103,6 +103,15 @@ def test_the_published_layout(shared):
         load_params(shared / "weights" / "vgg19_blocks1-3.h5", ("relu5_1",))
 
 
+def test_vgg19_is_not_taken_for_vgg16(tmp_path):
+    write_keras2(tmp_path / "w.h5", vgg_params("vgg19", ("relu4_1",)))
+    with pytest.raises(weights.WeightsError, match=r"w\.h5: holds VGG19, and VGG16 was asked for"):
+        load_params(tmp_path / "w.h5", ("relu4_1",), network="vgg16")
+    write_keras2(tmp_path / "w.h5", vgg_params("vgg16", ("relu4_1",)))
+    with pytest.raises(weights.WeightsError, match="conv3_4 is missing"):
+        load_params(tmp_path / "w.h5", ("relu4_1",))
+
+
 def test_half_precision_and_optimizer_slots_are_no_obstacle(params, tmp_path):
     path = tmp_path / "w.h5"
     write_keras2(
