@@ -51,39 +51,26 @@ def jax_step(extractor_name, size, weights):
     import jax
     import jax.numpy as jnp
 
-    from jax_nst.objective import LossWeights, make_objective, make_targets
+    from jax_nst import Config
+    from jax_nst.objective import make_objective
     from jax_nst.recipes import RECIPES
+    from jax_nst.stylize import Network, make_problem
     from jax_nst.vgg import vgg19
     from jax_nst.wavelet import wavelet
 
     extractor = {"vgg19": vgg19, "wavelet": wavelet}[extractor_name]()
     params = jax.tree.map(jnp.asarray, vgg_params(weights) if extractor_name == "vgg19" else {})
-    content, style, start = (jnp.asarray(x) for x in pictures(size))
-    recipe, layers = RECIPES["normalized"], extractor.style_layers
-
-    @jax.jit
-    def targets_of(params, content, style):
-        return make_targets(
-            extractor,
-            recipe,
-            params,
-            content,
-            style,
-            content_layers=extractor.content_layers,
-            style_layers=layers,
-            style_layer_weights=[1 / len(layers)] * len(layers),
-        )
-
-    targets = jax.block_until_ready(targets_of(params, content, style))
-    loss_weights = LossWeights(*(jnp.float32(w) for w in (1, 1000, extractor.tv_weight)))
-    objective = make_objective(extractor, recipe.variation)
+    content, style, start = pictures(size)
+    problem = make_problem(Network(extractor, params, None), content, style, config=Config(size=size))
+    arguments = jax.block_until_ready((jnp.asarray(start), *problem.arguments))
+    objective = make_objective(extractor, RECIPES["normalized"].variation)
     began = time.perf_counter()
     step = jax.jit(jax.value_and_grad(objective, has_aux=True))
-    compiled = step.lower(start, params, targets, loss_weights).compile()
+    compiled = step.lower(*arguments).compile()
     compile_seconds = time.perf_counter() - began
 
     def evaluate():
-        (value, _), gradient = jax.block_until_ready(compiled(start, params, targets, loss_weights))
+        (value, _), gradient = jax.block_until_ready(compiled(*arguments))
         return float(value), gradient
 
     return compile_seconds, evaluate
