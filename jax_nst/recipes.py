@@ -8,7 +8,7 @@ divided by its own M, which at equal sizes is the published number exactly.
 A published weight belongs to the activation scale of its network. With features s
 times larger, a content term is s^2 and a style term s^4 times larger, so
 the same picture needs its weights divided by that. `Recipe.published` keeps the
-numbers as printed; the weights beside it are those for Keras' kernels.
+numbers as printed; the weights beside it are those that paint with Keras' kernels.
 """
 
 import dataclasses
@@ -41,8 +41,7 @@ class Recipe:
       content_layers: None for the extractor's own, as below.
       style_layers: None for the extractor's own.
       style_layer_weights: None for the mean over layers.
-      published: (content, style, tv) weights as printed, where they differ from
-        the above because the network's activations do.
+      published: (content, style, tv) weights as printed, where they differ from the above.
     """
 
     name: str
@@ -102,12 +101,13 @@ _TORCHVISION = (255 * 0.225) ** 2
 _ALL = (
     # Each term relative to its target: the same look at every size and with every extractor.
     Recipe("normalized", 1.0, 1000.0, None, _relative_content, _relative_style),
-    # Gatys, Ecker and Bethge 2015 (arXiv:1508.06576): alpha / beta = 1e-3, w = 1/5. Their network was
-    # rescaled to a mean activation of 1, so here the style weight is 1000 / s^2, s about 100.
+    # Gatys, Ecker and Bethge 2015 (arXiv:1508.06576): alpha / beta = 1e-3, w = 1/5. As printed the content
+    # is a sum and the style nearly a mean, and the content wins, more so the larger the picture; the style
+    # weight here gives the balance of coursera's recipe at 512 pixels.
     Recipe(
         "gatys2015",
         1.0,
-        0.1,
+        1e7,
         0.0,
         lambda target: jnp.asarray(0.5),
         _gatys_style,
