@@ -169,9 +169,10 @@ def transfer(values: Mapping[str, Any], config: Config) -> int:
     content = load_picture(content_path)
     content = resize_picture(content, picture_size(config, content.pixels.shape))
     style = load_image(style_path)
+    read = [content_path, style_path, config.weights]
     if config.init not in INITS:
         load_image(config.init)  # fails here rather than after the weights are read
-    read = [content_path, style_path, config.weights, None if config.init in INITS else config.init]
+        read.append(config.init)
     _check_distinct(read, [output, history_path])
     check_writable(output)
     if history_path:

@@ -42,12 +42,15 @@ def load_network(config: Config, *, params: Params | None = None, quiet: bool = 
             raise ValueError(
                 "weights and pooling are those of a VGG, but features are wavelet; leave one out"
             )
-        return _checked(config, Network(wavelet(), {}, None))
+        _check(config, wavelet())
+        return Network(wavelet(), {}, None)
     if params is not None:
         network = network_of(params) if config.features == "auto" else config.features
-        return _checked(config, Network(_vgg(network, config), params, None))
+        _check(config, _vgg(network, config))
+        return Network(_vgg(network, config), params, None)
     network = (recipe.network or "vgg19") if config.features == "auto" else config.features
-    extractor = _checked(config, Network(_vgg(network, config), {}, None)).extractor
+    extractor = _vgg(network, config)
+    layers = _check(config, extractor)
     try:
         path = find_or_download(network, config.weights, quiet=quiet)
     except DownloadError as error:
@@ -60,7 +63,6 @@ def load_network(config: Config, *, params: Params | None = None, quiet: bool = 
             stacklevel=2,
         )
         return Network(wavelet(), {}, None)
-    layers = choose_layers(config, extractor)
     params = load_params(path, (*layers.content, *layers.style), network=network)
     return Network(extractor, jax.tree.map(jnp.asarray, params), sha256(path))
 
@@ -73,15 +75,15 @@ def _needs_vgg(config: Config) -> bool:
     return bool(config.content_layers or config.style_layers or config.pooling != "max")
 
 
-def _checked(config: Config, network: Network) -> Network:
-    recipe, name = RECIPES[config.recipe], network.extractor.name
-    if recipe.network and name == "wavelet":
+def _check(config: Config, extractor: Extractor) -> "Layers":
+    """The layers that count; raises ValueError if the config does not fit the extractor."""
+    recipe = RECIPES[config.recipe]
+    if recipe.network and extractor.name == "wavelet":
         raise ValueError(
             f"recipe {recipe.name} is defined on {recipe.network}, not on wavelets; take recipe "
             f"normalized, or features {recipe.network}"
         )
-    choose_layers(config, network.extractor)
-    return network
+    return choose_layers(config, extractor)
 
 
 class Layers(NamedTuple):
