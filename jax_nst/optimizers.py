@@ -64,12 +64,11 @@ def guarded_lbfgs(
         limit = state.value + _RAISE * jnp.abs(state.value)
         good = jnp.isfinite(value) & jnp.all(jnp.isfinite(grads)) & (value <= limit)
         # Taking a step back is the same update, made at the last point with an empty memory: pairs count by
-        # their weights. No branch, so that the memory, a hundred pictures, is never copied.
+        # their weights. No branch, so that the memory, a hundred pictures, is never copied; and Optax' count is
+        # that of the steps, the same for all items of a batch, which then read the memory at one place.
         point = jnp.where(good, params, lbfgs.params)
         gradient = jnp.where(good, grads, lbfgs.updates)
-        emptied = lbfgs._replace(
-            count=jnp.zeros_like(lbfgs.count), weights_memory=jnp.zeros_like(lbfgs.weights_memory)
-        )
+        emptied = lbfgs._replace(weights_memory=jnp.zeros_like(lbfgs.weights_memory))
         direction, after = two_loop(
             gradient, _choose(good, _skip_bad_pair(lbfgs, params, grads), emptied), point
         )
@@ -78,7 +77,7 @@ def guarded_lbfgs(
         longer = jnp.where(lbfgs.count == 0, first, _LENGTHEN * moved)
         # Without a pair, at first or where the loss is concave, only the last step gives a scale.
         downhill = _along(-gradient, jnp.where(good, longer, _SHORTEN * moved))
-        step = jnp.where(after.count == 1, downhill, -learning_rate * direction)
+        step = jnp.where(jnp.any(after.weights_memory > 0), -learning_rate * direction, downhill)
         step = step * jnp.minimum(1, _LONGEST * params.size**0.5 / _norm(step))
         return point - params + step, GuardedState(after, jnp.where(good, value, state.value))
 
@@ -97,21 +96,21 @@ def _norm(x: jax.Array) -> jax.Array:
 
 
 def _choose(condition: jax.Array, yes: Any, no: Any) -> Any:
-    """`yes` or `no`, states that share their memory of pairs."""
-    small = ("count", "params", "updates", "weights_memory")
+    """`yes` or `no`, states that share their memory of pairs and their count."""
+    small = ("params", "updates", "weights_memory")
     chosen = {name: jnp.where(condition, getattr(yes, name), getattr(no, name)) for name in small}
     return yes._replace(**chosen)
 
 
 def _skip_bad_pair(state: Any, params: jax.Array, grads: jax.Array) -> Any:
-    """Makes the next update store its last good pair again, in place, if the new one is not convex.
+    """Makes the next update store its last good pair once more, if the new one is not convex.
 
-    Optax stores every pair. One with s.y <= 0 would make the approximation indefinite.
+    Optax stores every pair. One with s.y <= 0 would make the approximation indefinite;
+    a pair stored twice changes nothing: the inverse it makes already takes y to s.
     """
     s, y = params - state.params, grads - state.updates
     last = (state.count - 2) % state.weights_memory.shape[0]
     replay = state._replace(
-        count=jnp.maximum(state.count - 1, 0),
         params=params - state.diff_params_memory[last],
         updates=grads - state.diff_updates_memory[last],
     )

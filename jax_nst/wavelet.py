@@ -83,14 +83,16 @@ def _filter(rgb: jax.Array) -> jax.Array:
     """The wavelet coefficients of the opponent colours, `[h, w, 3]` -> `[h, w, 48]`."""
     r = _RADIUS
     mirrored = jnp.pad(rgb, ((r, r), (r, r), (0, 0)), mode="reflect")
-    # Padded the same and cropped: on a CPU the gradient of a "VALID" convolution is six times slower.
-    return jax.lax.conv_general_dilated(
+    # Padded the same and cropped: on a CPU the gradient of a "VALID" convolution is six times slower. The
+    # barrier keeps XLA from making one of the two.
+    y = jax.lax.conv_general_dilated(
         mirrored[None],
         jnp.asarray(_colour_bank(), rgb.dtype),
         (1, 1),
         "SAME",
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )[0][r:-r, r:-r]
+    )
+    return jax.lax.optimization_barrier(y)[0][r:-r, r:-r]
 
 
 def _apply(params: Params, pixels: jax.Array, layers: Sequence[str]) -> Features:
