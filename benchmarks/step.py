@@ -52,16 +52,17 @@ def jax_step(extractor_name, size, weights):
     import jax.numpy as jnp
 
     from jax_nst import Config
+    from jax_nst.network import Network
     from jax_nst.objective import make_objective
+    from jax_nst.problem import make_problem
     from jax_nst.recipes import RECIPES
-    from jax_nst.stylize import Network, make_problem
     from jax_nst.vgg import vgg19
     from jax_nst.wavelet import wavelet
 
     extractor = {"vgg19": vgg19, "wavelet": wavelet}[extractor_name]()
     params = jax.tree.map(jnp.asarray, vgg_params(weights) if extractor_name == "vgg19" else {})
     content, style, start = pictures(size)
-    problem = make_problem(Network(extractor, params, None), content, style, config=Config(size=size))
+    problem = make_problem(Network(extractor, params, None), content, [style], config=Config(size=size))
     arguments = jax.block_until_ready((jnp.asarray(start), *problem.arguments))
     objective = make_objective(extractor, RECIPES["normalized"].variation)
     began = time.perf_counter()

@@ -31,7 +31,8 @@ from jax_nst.images import (
     save_image,
 )
 from jax_nst.network import load_network
-from jax_nst.stylize import Progress, Result, picture_size, run
+from jax_nst.problem import picture_size
+from jax_nst.stylize import Progress, Result, run
 
 USAGE = """\
 Repaints a photograph in the style of a painting.
@@ -190,7 +191,7 @@ def transfer(values: Mapping[str, Any], config: Config) -> int:
                 save(progress.best_pixels(), progress.history)
             return bool(interrupted)
 
-        result = run(network, content.pixels, style, config=config, callback=callback)
+        result = run(network, content.pixels, [style], config=config, callback=callback)
         save(result.pixels, result.history)
         if history_path:
             with replacing(history_path) as file:

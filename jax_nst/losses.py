@@ -10,6 +10,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+NOT_FINITE = "the loss of the start is not finite; make the weights of the losses smaller"
+"""What is said of a transfer that cannot begin."""
+
 
 class Losses(NamedTuple):
     """The scalar that is minimised and its three terms, unweighted. All `[]`."""

@@ -4,11 +4,13 @@ Targets, loss weights and params are arguments of the objective, never captured:
 sweep can vmap over any of them, and no weight becomes a constant of the program.
 """
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from jax_nst.features import Extractor, Params
 from jax_nst.losses import Losses, content_loss, gram_matrix, style_loss
@@ -42,44 +44,69 @@ class LossWeights(NamedTuple):
 Objective = Callable[[jax.Array, Params, Targets, LossWeights], tuple[jax.Array, Losses]]
 
 
-def make_targets(
+def content_targets(
+    extractor: Extractor, recipe: Recipe, params: Params, content: ArrayLike, layers: Sequence[str]
+) -> dict[str, Target]:
+    """The features of a content, `[H, W, 3]`, at the size of the picture to be made."""
+    features = extractor.apply(params, jnp.asarray(content), tuple(layers))
+    return {
+        layer: Target(features[layer], recipe.content_scale(features[layer]) / len(layers))
+        for layer in layers
+    }
+
+
+def style_grams(
+    extractor: Extractor, params: Params, style: ArrayLike, layers: Sequence[str]
+) -> dict[str, jax.Array]:
+    """The Gram matrices of a style, `[H', W', 3]` of any size: layer -> `[C, C]`."""
+    features = extractor.apply(params, jnp.asarray(style), tuple(layers))
+    return {layer: gram_matrix(features[layer]) for layer in layers}
+
+
+def mix_grams(grams: Sequence[Mapping[str, jax.Array]], shares: jax.Array) -> dict[str, jax.Array]:
+    """One style of several: the mean of their Gram matrices by `shares`, `[styles]`."""
+    return {
+        layer: sum(
+            (share * gram[layer] for share, gram in zip(shares, grams, strict=True)),
+            start=jnp.zeros_like(first),
+        )
+        for layer, first in grams[0].items()
+    }
+
+
+def style_targets(
     extractor: Extractor,
     recipe: Recipe,
-    params: Params,
-    content: jax.Array,
-    style: jax.Array,
-    *,
-    content_layers: Sequence[str],
-    style_layers: Sequence[str],
-    style_layer_weights: Sequence[float],
-) -> Targets:
-    """The features of the content and the Gram matrices of the style, with their coefficients.
+    grams: Mapping[str, jax.Array],
+    weights: Sequence[ArrayLike] | jax.Array,
+    positions: Mapping[str, ArrayLike],
+) -> dict[str, Target]:
+    """Gram matrices with what a difference from them costs.
 
     Args:
-      extractor: where the features come from.
+      extractor: where they come from.
       recipe: says what a difference costs.
-      params: of the extractor.
-      content: `[H, W, 3]`, at the size of the picture to be made.
-      style: `[H', W', 3]`, of any size.
-      content_layers: their losses are averaged.
-      style_layers: the layers whose Gram matrices count.
-      style_layer_weights: one for each style layer.
+      grams: of one style, or a mixture of several: layer -> `[C, C]`.
+      weights: one for each layer, in the order of `grams`.
+      positions: how many the picture has in each layer, `num_positions`.
     """
-    p = extractor.apply(params, content, tuple(content_layers))
-    a = extractor.apply(params, style, tuple(style_layers))
-    # Only the shapes: how many positions the picture will have in each style layer.
-    shapes = jax.eval_shape(lambda x: extractor.apply(params, x, tuple(style_layers)), content)
-    content_targets = {
-        layer: Target(p[layer], recipe.content_scale(p[layer]) / len(content_layers))
-        for layer in content_layers
+    scales = {
+        layer: recipe.style_scale(gram, positions[layer], extractor.relative_to_entries)
+        for layer, gram in grams.items()
     }
-    style_targets = {}
-    for layer, weight in zip(style_layers, style_layer_weights, strict=True):
-        gram = gram_matrix(a[layer])
-        h, w, _ = shapes[layer].shape
-        scale = recipe.style_scale(gram, h * w, extractor.relative_to_entries)
-        style_targets[layer] = Target(gram, weight * scale)
-    return Targets(content_targets, style_targets)
+    return {
+        layer: Target(grams[layer], weight * scale)
+        for weight, (layer, scale) in zip(weights, scales.items(), strict=True)
+    }
+
+
+def num_positions(
+    extractor: Extractor, params: Params, shape: tuple[int, ...], layers: Sequence[str]
+) -> dict[str, int]:
+    """How many positions each layer has, of a picture of `shape` [H, W, 3]."""
+    pixels = jax.ShapeDtypeStruct(shape, jnp.float32)
+    features = jax.eval_shape(lambda x: extractor.apply(params, x, tuple(layers)), pixels)
+    return {layer: math.prod(feature.shape[:2]) for layer, feature in features.items()}
 
 
 def make_objective(extractor: Extractor, variation: Callable[[jax.Array], jax.Array]) -> Objective:

@@ -64,8 +64,8 @@ def guarded_lbfgs(
         limit = state.value + _RAISE * jnp.abs(state.value)
         good = jnp.isfinite(value) & jnp.all(jnp.isfinite(grads)) & (value <= limit)
         # Taking a step back is the same update, made at the last point with an empty memory: pairs count by
-        # their weights. No branch, so that the memory, a hundred pictures, is never copied; and Optax' count is
-        # that of the steps, the same for all items of a batch, which then read the memory at one place.
+        # their weights. No branch: the memory, a hundred pictures, is never copied. And Optax' count
+        # is that of the steps, the same for all items of a batch, which so read the memory at one place.
         point = jnp.where(good, params, lbfgs.params)
         gradient = jnp.where(good, grads, lbfgs.updates)
         emptied = lbfgs._replace(weights_memory=jnp.zeros_like(lbfgs.weights_memory))

@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from jax_nst.losses import absolute_variation, total_variation
 
@@ -49,7 +50,7 @@ class Recipe:
     style_weight: float
     tv_weight: float | None
     content_scale: Callable[[jax.Array], jax.Array]
-    style_scale: Callable[[jax.Array, int, bool], jax.Array]
+    style_scale: Callable[[jax.Array, ArrayLike, bool], jax.Array]
     variation: Callable[[jax.Array], jax.Array] = total_variation
     network: str | None = None
     content_layers: tuple[str, ...] | None = None
@@ -62,7 +63,7 @@ def _relative_content(target: jax.Array) -> jax.Array:
     return 1.0 / (target.size * jnp.maximum(jnp.mean(jnp.square(target)), _FLOOR))
 
 
-def _relative_style(target: jax.Array, positions: int, relative_to_entries: bool) -> jax.Array:
+def _relative_style(target: jax.Array, positions: ArrayLike, relative_to_entries: bool) -> jax.Array:
     del positions
     if relative_to_entries:
         power = jnp.maximum(jnp.diagonal(target), _FLOOR)
@@ -74,19 +75,19 @@ def _mean_content(target: jax.Array) -> jax.Array:
     return jnp.asarray(1.0 / target.size)
 
 
-def _gatys_style(target: jax.Array, positions: int, relative_to_entries: bool) -> jax.Array:
+def _gatys_style(target: jax.Array, positions: ArrayLike, relative_to_entries: bool) -> jax.Array:
     # sum((F F^T - A)^2) / (4 N^2 M^2): the M^2 is in the Gram matrices.
     del positions, relative_to_entries
     return jnp.asarray(1.0 / (4 * target.size))
 
 
-def _nazianafis_style(target: jax.Array, positions: int, relative_to_entries: bool) -> jax.Array:
+def _nazianafis_style(target: jax.Array, positions: ArrayLike, relative_to_entries: bool) -> jax.Array:
     # sum over entries, of Gram matrices divided by C h w.
     del positions, relative_to_entries
     return jnp.asarray(1.0 / target.size)
 
 
-def _udacity_style(target: jax.Array, positions: int, relative_to_entries: bool) -> jax.Array:
+def _udacity_style(target: jax.Array, positions: ArrayLike, relative_to_entries: bool) -> jax.Array:
     # mean over the C^2 entries of undivided Gram matrices, over C h w.
     del relative_to_entries
     return jnp.asarray(positions / (target.shape[0] * target.size))

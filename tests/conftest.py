@@ -69,3 +69,16 @@ def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
     waves = [np.sin(a * x + b * y + c) for a, b, c in rng.uniform(-3, 3, (12, 3))]
     mixed = np.einsum("nhw,nc->hwc", np.stack(waves), rng.uniform(-0.2, 0.2, (12, 3)))
     return np.clip(0.5 + mixed + rng.normal(0, 0.03, mixed.shape), 0, 1).astype(np.float32)
+
+
+def make_targets(extractor, recipe, params, content, style, *, content_layers, style_layers):
+    """All targets of one content and one style, whose layers weigh the same."""
+    from jax_nst import objective
+
+    weights = [1 / len(style_layers)] * len(style_layers)
+    grams = objective.style_grams(extractor, params, style, style_layers)
+    positions = objective.num_positions(extractor, params, content.shape, style_layers)
+    return objective.Targets(
+        objective.content_targets(extractor, recipe, params, content, content_layers),
+        objective.style_targets(extractor, recipe, grams, weights, positions),
+    )

@@ -26,8 +26,15 @@ ORDER = (
     "step",
     "config",
     "network",
+    "programs",
+    "loop",
+    "problem",
     "provenance",
     "stylize",
+    "grid",
+    "memory",
+    "batch",
+    "sweep",
     "cli",
 )
 

@@ -2,10 +2,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import picture, vgg_params
+from conftest import make_targets, picture, vgg_params
 
 from jax_nst.losses import absolute_variation, gram_matrix, total_variation
-from jax_nst.objective import LossWeights, make_objective, make_targets
+from jax_nst.objective import LossWeights, make_objective
 from jax_nst.recipes import RECIPES
 from jax_nst.vgg import vgg16, vgg19
 from jax_nst.wavelet import wavelet
@@ -23,7 +23,6 @@ def problem(extractor, params, recipe, content, style, content_layers, style_lay
         style,
         content_layers=content_layers,
         style_layers=style_layers,
-        style_layer_weights=[1 / len(style_layers)] * len(style_layers),
     )
     return make_objective(extractor, recipe.variation), targets
 

@@ -3,11 +3,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from conftest import EXAMPLES
+from conftest import EXAMPLES, make_targets
 
 from jax_nst import load_image
 from jax_nst import optimizers as module
-from jax_nst.objective import LossWeights, make_objective, make_targets
+from jax_nst.objective import LossWeights, make_objective
 from jax_nst.optimizers import OPTIMIZERS, guarded_lbfgs, make_optimizer
 from jax_nst.recipes import RECIPES
 from jax_nst.step import make_step
@@ -71,7 +71,7 @@ def test_a_step_is_that_of_the_textbook(rng):
 
 
 def test_pairs_of_negative_curvature_are_skipped():
-    """On a concave slope every pair would be bad: the last good one is stored again, and the step goes down."""
+    """On a concave slope every pair would be bad: the last good one is stored again, and it goes down."""
     optimizer = guarded_lbfgs(1.0)
     x = jnp.asarray([1.0, 0.5])
     state = optimizer.init(x)
@@ -141,7 +141,6 @@ def hostile(optimizer, steps=60):
         style,
         content_layers=("luma2",),
         style_layers=("scale1", "scale2", "scale3"),
-        style_layer_weights=(1 / 3,) * 3,
     )
     init, update = make_step(make_objective(wavelet(), recipe.variation), optimizer)
     state, step, losses = init(noise), jax.jit(update), []

@@ -7,8 +7,9 @@ from conftest import EXAMPLES, vgg_params
 
 from jax_nst import Config, load_image, stylize
 from jax_nst.losses import content_loss, gram_matrix, style_loss
+from jax_nst.network import Network
+from jax_nst.problem import make_problem
 from jax_nst.recipes import RECIPES
-from jax_nst.stylize import Network, make_problem
 from jax_nst.vgg import extract_features, vgg16, vgg19
 
 
@@ -130,7 +131,7 @@ def test_whole_loss_on_a_real_pair(name):
     start = np.clip(content + 0.1 * (style - content), 0, 1)
     config = Config(recipe=name, features=network, size=40)
     extractor = {"vgg19": vgg19, "vgg16": vgg16}[network]()
-    problem = make_problem(Network(extractor, params, None), content, style, config=config)
+    problem = make_problem(Network(extractor, params, None), content, [style], config=config)
     actual = problem.score(start)
 
     layers = (*STYLE_LAYERS[name], CONTENT_LAYER[name])

@@ -2,15 +2,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import picture, vgg_params
+from conftest import make_targets, picture, vgg_params
 
-from jax_nst.objective import LossWeights, make_objective, make_targets
+from jax_nst.objective import LossWeights, make_objective
 from jax_nst.optimizers import OPTIMIZERS, make_optimizer
 from jax_nst.recipes import RECIPES
 from jax_nst.step import make_step, to_angles, to_pixels
 from jax_nst.vgg import vgg19
 
-LAYERS = {"content_layers": ("relu2_1",), "style_layers": ("relu1_1",), "style_layer_weights": (1.0,)}
+LAYERS = {"content_layers": ("relu2_1",), "style_layers": ("relu1_1",)}
 
 
 def make_problem(seed=0):

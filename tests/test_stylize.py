@@ -1,5 +1,4 @@
 import dataclasses
-import importlib
 import json
 
 import jax
@@ -9,12 +8,9 @@ import numpy as np
 import pytest
 from conftest import EXAMPLES, picture, vgg_params
 
-from jax_nst import Config, load_image, stylize
+from jax_nst import Config, load_image, programs, stylize
 from jax_nst.images import quantize
 from jax_nst.provenance import device, versions
-from jax_nst.stylize import _looping, _stepping, picture_size
-
-module = importlib.import_module("jax_nst.stylize")  # `jax_nst.stylize` itself is the function
 
 # A small extractor compiles in a second.
 WAVELET = Config(features="wavelet", content_layers=("luma2",), style_layers=("scale1", "scale2"), steps=8)
@@ -107,7 +103,7 @@ def test_a_second_call_compiles_nothing(pair, params):
     jax.monitoring.register_event_duration_secs_listener(
         lambda name, duration, **kw: compiled.append(name) if "backend_compile" in name else None
     )
-    module._programs.cache_clear()
+    programs._step_programs.cache_clear()
     for config, given in ((WAVELET, None), (VGG, params)):
         compiled.clear()
         stylize(*pair, config=config, params=given)
@@ -121,25 +117,25 @@ def test_a_second_call_compiles_nothing(pair, params):
 
 def test_the_loop_on_the_device_and_that_on_the_host_agree(pair, monkeypatch):
     curves = []
-    for make_advance in (_stepping, _looping):
-        monkeypatch.setattr(module, "_advance_for_device", lambda make=make_advance: make)
-        module._programs.cache_clear()
+    for make_advance in (programs._stepping, programs._looping):
+        monkeypatch.setattr(programs, "_advance_for_device", lambda make=make_advance: make)
+        programs._step_programs.cache_clear()
         curves.append(totals(stylize(*pair, config=dataclasses.replace(WAVELET, steps=12))))
-    module._programs.cache_clear()
+    programs._step_programs.cache_clear()
     np.testing.assert_allclose(curves[0], curves[1], rtol=5e-3)
 
 
 def test_a_chunk_never_does_more_than_it_should(pair, monkeypatch):
     """Counted on the device: as many evaluations as steps and one, whatever the chunks."""
-    monkeypatch.setattr(module, "_advance_for_device", lambda: _looping)
-    module._programs.cache_clear()
+    monkeypatch.setattr(programs, "_advance_for_device", lambda: programs._looping)
+    programs._step_programs.cache_clear()
     steps = []
     result = stylize(
         *pair,
         config=dataclasses.replace(WAVELET, steps=7, save_every=3),
         callback=lambda progress: steps.append(progress.step),
     )
-    module._programs.cache_clear()
+    programs._step_programs.cache_clear()
     assert len(result.history["steps"]) == 8
     assert {0, 3, 6, 7} <= set(steps)
 
@@ -157,12 +153,6 @@ def test_callback_sees_progress_and_may_stop(pair):
     assert seen[0].step == 0
     assert len(result.history["steps"]) < 9
     assert [entry for progress in seen for entry in progress.entries] == result.history["steps"]
-
-
-def test_sizes():
-    assert picture_size(Config(), (3000, 4000, 3)) == 512
-    assert picture_size(Config(), (300, 200, 3)) == 300
-    assert picture_size(Config(size=700), (300, 200, 3)) == 700
 
 
 def test_size_is_obeyed_upwards_and_style_keeps_its_shape(pair):

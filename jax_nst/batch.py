@@ -1,0 +1,433 @@
+"""One batch of a sweep: pictures and settings of its items -> arrays on the devices -> outcomes."""
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from jax_nst.config import Config
+from jax_nst.grid import Item
+from jax_nst.loop import steps_in_chunks
+from jax_nst.losses import NOT_FINITE, Losses
+from jax_nst.memory import largest_that_fits, memory_limit
+from jax_nst.network import Network, choose_layers
+from jax_nst.objective import LossWeights, Target, Targets, num_positions
+from jax_nst.problem import (
+    Pixels,
+    fit_content,
+    fit_style,
+    loss_weights,
+    starting_pixels,
+    style_part,
+    style_shape,
+)
+from jax_nst.programs import Advance, BatchPrograms, Tables, batch_programs, target_programs
+from jax_nst.step import to_pixels
+
+OK, DIVERGED, STOPPED = "ok", "diverged", "stopped"
+"""What the status of an item begins with; else `failed`."""
+
+# What is fastest on a CPU: more items share no more work, and their buffers are new memory each time.
+_CPU_BATCH = 4
+
+
+class Source(NamedTuple):
+    """A picture that is read when its turn comes."""
+
+    shape: tuple[int, ...] | None
+    """[H, W, 3] of it; None if it cannot be read."""
+    load: Callable[[], Pixels]
+    """Gives it, or raises ValueError."""
+    error: str = ""
+    """Why it cannot be read."""
+
+
+class Outcome(NamedTuple):
+    """What came of an item."""
+
+    item: int
+    """Its number."""
+    pixels: np.ndarray | None
+    """`[H, W, 3]`, the best of its run; None if there is none."""
+    losses: np.ndarray
+    """`[evaluations, 4]`: total, content, style, tv."""
+    seconds: float
+    """Its share of the time of its batch, without compilation."""
+    status: str
+    """`ok`, or in a sentence what went wrong."""
+
+    @property
+    def best(self) -> np.ndarray:
+        """`[4]`, the losses of the best evaluation; NaN if there is none."""
+        finite = np.isfinite(self.losses[:, 0])
+        if not finite.any():
+            return np.full(len(Losses._fields), np.nan, np.float32)
+        return self.losses[np.argmin(np.where(finite, self.losses[:, 0], np.inf))]
+
+
+def failed(index: int, reason: object) -> Outcome:
+    """The outcome of an item that cannot be run."""
+    return Outcome(index, None, np.empty((0, len(Losses._fields)), np.float32), 0.0, f"failed: {reason}")
+
+
+class Prepared(NamedTuple):
+    """What an item brings to its batch, on the host."""
+
+    content: dict[str, Target]
+    style: dict[str, Target]
+    start: np.ndarray
+    """`[H, W, 3]`."""
+    weights: LossWeights
+
+
+class Preparation:
+    """Prepares items; computes what several of them share once."""
+
+    def __init__(self, network: Network, contents: Sequence[Source], styles: Sequence[Source]) -> None:
+        self._network, self._contents, self._styles = network, contents, styles
+        self._content_cache: dict[int, tuple[np.ndarray, dict[str, Target]]] = {}
+        self._gram_cache: dict[tuple[int, tuple[int, int]], dict[str, jax.Array]] = {}
+
+    def prepare(self, item: Item) -> Prepared:
+        """Raises ValueError if a picture of the item is not what it should be."""
+        pixels, content = self._content(item)
+        grams = [self._grams(index, item, pixels.shape) for index in item.styles]
+        style = style_part(self._network, item.config, grams, item.shares, pixels.shape)
+        styles = []
+        if item.config.init == "style":
+            styles = [self._style(index, item, pixels.shape) for index in item.styles]
+        start = starting_pixels(item.config, pixels, styles, item.shares)
+        weights = loss_weights(self._network, item.config)
+        return jax.device_get(Prepared(content, style, start, weights))
+
+    def forget_contents(self, but: set[int]) -> None:
+        """Contents come one after the other; those of earlier batches are not needed again."""
+        self._content_cache = {i: made for i, made in self._content_cache.items() if i in but}
+
+    def _content(self, item: Item) -> tuple[np.ndarray, dict[str, Target]]:
+        if item.content not in self._content_cache:
+            network, config = self._network, item.config
+            pixels = fit_content(network, config, self._contents[item.content].load())
+            targets = target_programs(config, network.extractor).content(network.params, pixels)
+            self._content_cache[item.content] = pixels, jax.device_get(targets)
+        return self._content_cache[item.content]
+
+    def _style(self, index: int, item: Item, content_shape: tuple[int, ...]) -> np.ndarray:
+        return fit_style(self._network, item.config, self._styles[index].load(), content_shape)
+
+    def _grams(self, index: int, item: Item, content_shape: tuple[int, ...]) -> dict[str, jax.Array]:
+        shape = self._styles[index].shape
+        # What cannot be read says so when it is loaded.
+        key = index, style_shape(item.config, shape, content_shape) if shape else (0, 0)
+        if key not in self._gram_cache:
+            pixels = self._style(index, item, content_shape)
+            grams = target_programs(item.config, self._network.extractor).grams
+            self._gram_cache[key] = jax.device_get(grams(self._network.params, pixels))
+        return self._gram_cache[key]
+
+
+class Plan(NamedTuple):
+    """How the items of one output shape are run: batches of one size, by one program."""
+
+    network: Network
+    mesh: Mesh
+    config: Config
+    """Of any of the items: what does not vary counts."""
+    programs: BatchPrograms
+    slots: "Slots"
+    advance: Advance
+
+    @property
+    def size(self) -> int:
+        """Items in a batch."""
+        return self.slots.per_device * self.mesh.devices.size
+
+
+class Slots(NamedTuple):
+    """The shapes of a batch."""
+
+    shape: tuple[int, int]
+    """(height, width) of the pictures."""
+    per_device: int
+    """Items on each device."""
+    content_rows: int
+    """Rows for contents in the table of each device."""
+    style_rows: int
+    """Rows for styles in it."""
+
+
+def make_plan(
+    network: Network,
+    mesh: Mesh,
+    shape: tuple[int, int],
+    items: Sequence[Item],
+    left: Sequence[Item],
+    batch: int | None,
+) -> Plan:
+    """Chooses how many items make a batch, and compiles.
+
+    Args:
+      network: what compares pictures.
+      mesh: of all devices, with the one axis `ITEMS`.
+      shape: (height, width) of the pictures.
+      items: all that there are of this shape, in order.
+      left: those of them that are to be run; the size of the batches does not depend on it.
+      batch: how many at once; None for as many as fit, or on a CPU for what is fastest.
+    """
+    config, num_devices = items[0].config, mesh.devices.size
+    programs = batch_programs(config, network.extractor, mesh)
+
+    def slots(per_device: int) -> Slots:
+        return _make_slots(shape, per_device, num_devices, (items, left))
+
+    def compile_(per_device: int) -> tuple[Advance, int]:
+        arguments = _abstract_arguments(network, mesh, config, programs, slots(per_device))
+        return programs.compile_advance(*arguments)
+
+    wanted = batch or (_CPU_BATCH if jax.default_backend() == "cpu" else len(items))
+    per_device = _evenly(len(items), wanted, num_devices)
+    if batch is None:
+        limit = memory_limit(mesh.local_devices[0])
+        guess = limit // max(1, _num_bytes_guess(network, config, programs, shape, num_devices))
+        per_device = largest_that_fits(per_device, limit, lambda count: compile_(count)[1], guess)
+        per_device = _evenly(len(items), per_device * num_devices, num_devices)
+    return Plan(network, mesh, config, programs, slots(per_device), compile_(per_device)[0])
+
+
+def _evenly(num_items: int, most: int, num_devices: int) -> int:
+    """Items a device, if batches have `most` at most (but one a device) and all about the same number."""
+    most = max(1, most // num_devices) * num_devices
+    num_batches = math.ceil(num_items / most)
+    return math.ceil(math.ceil(num_items / num_batches) / num_devices)
+
+
+def in_batches(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
+    """The items in order, `size` at a time; the last batch may have fewer."""
+    return [items[i : i + size] for i in range(0, len(items), size)]
+
+
+def _style_key(item: Item) -> tuple[Any, ...]:
+    """Items of one key share the targets of their style."""
+    return item.styles, item.shares, item.config.style_layer_weights
+
+
+def _make_slots(
+    shape: tuple[int, int], per_device: int, num_devices: int, sequences: Sequence[Sequence[Item]]
+) -> Slots:
+    """Slots with as many rows as any device needs in any batch of these sequences of items."""
+    on_devices = [
+        on_device
+        for items in sequences
+        for batch in in_batches(items, per_device * num_devices)
+        for on_device in in_batches(batch, per_device)
+    ]
+    return Slots(
+        shape,
+        per_device,
+        max(len({item.content for item in on_device}) for on_device in on_devices),
+        max(len({_style_key(item) for item in on_device}) for on_device in on_devices),
+    )
+
+
+def _targets_of_one(network: Network, config: Config, shape: tuple[int, int]) -> Targets:
+    """The shapes of the targets of one item."""
+    extractor, params, _ = network
+    programs, layers = target_programs(config, extractor), choose_layers(config, extractor)
+    pixels = jax.ShapeDtypeStruct((*shape, 3), jnp.float32)
+    grams = jax.eval_shape(programs.grams, params, pixels)
+    positions = num_positions(extractor, params, (*shape, 3), layers.style)
+    weights = np.ones(len(layers.style), np.float32)
+    return Targets(
+        jax.eval_shape(programs.content, params, pixels),
+        jax.eval_shape(programs.style, [grams], np.ones(1, np.float32), weights, positions),
+    )
+
+
+def _abstract_arguments(
+    network: Network, mesh: Mesh, config: Config, programs: BatchPrograms, slots: Slots
+) -> tuple[Any, ...]:
+    """States, params, tables and loss weights of a batch, as shapes."""
+    num_devices = mesh.devices.size
+    num_items = num_devices * slots.per_device
+
+    def rows(tree: Any, count: int) -> Any:
+        return jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype), tree)
+
+    content, style = _targets_of_one(network, config, slots.shape)
+    row: Any = jax.ShapeDtypeStruct((num_items,), jnp.int32)
+    scalar: Any = jax.ShapeDtypeStruct((num_items,), jnp.float32)
+    targets = Targets(
+        rows(content, num_devices * slots.content_rows), rows(style, num_devices * slots.style_rows)
+    )
+    pixels = jax.ShapeDtypeStruct((num_items, *slots.shape, 3), jnp.float32)
+    arguments = (
+        jax.eval_shape(programs.init, pixels),
+        network.params,
+        Tables(targets, row, row),
+        LossWeights(scalar, scalar, scalar),
+    )
+    return _with_shardings(
+        lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
+        arguments,
+        programs.shardings,
+    )
+
+
+def _with_shardings(function: Callable[[Any, Any], Any], arguments: Any, shardings: Any) -> Any:
+    """`function(leaf, sharding)` of all leaves; a sharding may stand for a whole subtree."""
+    return jax.tree.map(
+        lambda sharding, part: jax.tree.map(lambda leaf: function(leaf, sharding), part),
+        shardings,
+        arguments,
+    )
+
+
+def _num_bytes_guess(
+    network: Network, config: Config, programs: BatchPrograms, shape: tuple[int, int], num_devices: int
+) -> int:
+    """Bytes of one item, roughly: its state, and four times the features that are compared."""
+    extractor, params, _ = network
+    layers = choose_layers(config, extractor)
+    pixels = jax.ShapeDtypeStruct((*shape, 3), jnp.float32)
+    features = jax.eval_shape(
+        lambda x: extractor.apply(params, x, (*layers.content, *layers.style)), pixels
+    )
+    states = jax.eval_shape(programs.init, jax.ShapeDtypeStruct((num_devices, *shape, 3), jnp.float32))
+    return _num_bytes(states) // num_devices + 4 * _num_bytes(features)
+
+
+def _num_bytes(tree: Any) -> int:
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+def run_batch(
+    plan: Plan,
+    preparation: Preparation,
+    batch: Sequence[tuple[int, Item]],
+    callback: Callable[[int], bool | None],
+) -> tuple[list[Outcome], bool]:
+    """Runs the items of one batch together.
+
+    Args:
+      plan: says how.
+      preparation: of the items.
+      batch: the items with their numbers, as many as the plan's size at most.
+      callback: called with the number of updates done after each chunk; a true answer ends the batch.
+
+    Returns:
+      The outcomes of those on the devices of this process, and whether the callback ended it.
+    """
+    preparation.forget_contents(but={item.content for _, item in batch})
+    outcomes, arrays, on_slots = [], [], []
+    for devices_batch in _on_local_devices(plan, batch):
+        prepared: list[tuple[Item, Prepared] | None] = []
+        for slot in devices_batch:
+            made = None
+            if slot is not None:
+                try:
+                    made = slot[1], preparation.prepare(slot[1])
+                except ValueError as error:
+                    outcomes.append(failed(slot[0], error))
+            prepared.append(made)
+            on_slots.append(slot[0] if slot and made else None)
+        arrays.append(_fill(plan, prepared))
+    if all(index is None for index in on_slots) and jax.process_count() == 1:
+        return outcomes, False
+    local = jax.tree.map(lambda *parts: np.concatenate(parts), *arrays)
+    starts, tables, weights = _with_shardings(
+        lambda x, sharding: jax.make_array_from_process_local_data(sharding, x),
+        local,
+        (plan.programs.shardings[3], *plan.programs.shardings[2:]),
+    )
+    params = jax.device_put(plan.network.params, plan.programs.shardings[1])
+    state = plan.programs.init(starts)
+    rows, stopped, seconds = [], False, 0.0
+    chunks = steps_in_chunks(
+        plan.advance,
+        state,
+        (params, tables, weights),
+        plan.config.steps,
+        fetch=functools.partial(_local, axis=1),
+        in_step=jax.process_count() > 1,
+    )
+    for chunk in chunks:
+        state = chunk.state
+        rows.append(chunk.losses)
+        seconds = float(chunk.seconds[-1])
+        if callback(chunk.first + len(chunk.losses) - 1):
+            stopped = len(np.concatenate(rows)) <= plan.config.steps
+            break
+    losses = np.concatenate(rows)
+    pixels = np.asarray(to_pixels(jnp.asarray(_local(state.best_angles, axis=0))))
+    share = seconds / max(1, sum(index is not None for index in on_slots))
+    for slot, index in enumerate(on_slots):
+        if index is not None:
+            outcomes.append(_outcome(index, pixels[slot], losses[:, slot], share, stopped))
+    return sorted(outcomes, key=lambda outcome: outcome.item), stopped
+
+
+def _on_local_devices(plan: Plan, batch: Sequence[tuple[int, Item]]) -> list[list[tuple[int, Item] | None]]:
+    """What lies on each device of this process; None where a slot stays empty."""
+    slots = [*batch, *(None,) * (plan.size - len(batch))]
+    on_devices = in_batches(slots, plan.slots.per_device)
+    here = [device.process_index == jax.process_index() for device in plan.mesh.devices]
+    return [list(items) for items, is_here in zip(on_devices, here, strict=True) if is_here]
+
+
+def _fill(plan: Plan, prepared: Sequence[tuple[Item, Prepared] | None]) -> tuple[Any, Tables, LossWeights]:
+    """Starts, tables and loss weights of one device; an empty slot is grey and has no loss."""
+    slots = plan.slots
+    one = _targets_of_one(plan.network, plan.config, slots.shape)
+    content, style = (
+        jax.tree.map(lambda x, n=count: np.zeros((n, *x.shape), x.dtype), targets)
+        for targets, count in zip(one, (slots.content_rows, slots.style_rows), strict=True)
+    )
+    starts = np.full((slots.per_device, *slots.shape, 3), 0.5, np.float32)
+    rows = np.zeros((2, slots.per_device), np.int32)
+    zeros: Any = np.zeros((3, slots.per_device), np.float32)
+    weights = LossWeights(*zeros)
+    content_rows: dict[Any, int] = {}
+    style_rows: dict[Any, int] = {}
+    for slot, item_and_prepared in enumerate(prepared):
+        if item_and_prepared is None:
+            continue
+        item, made = item_and_prepared
+        rows[0, slot] = content_rows.setdefault(item.content, len(content_rows))
+        rows[1, slot] = style_rows.setdefault(_style_key(item), len(style_rows))
+        jax.tree.map(lambda table, x, row=rows[0, slot]: _put(table, row, x), content, made.content)
+        jax.tree.map(lambda table, x, row=rows[1, slot]: _put(table, row, x), style, made.style)
+        starts[slot] = made.start
+        for column, weight in zip(weights, made.weights, strict=True):
+            column[slot] = weight
+    return starts, Tables(Targets(content, style), rows[0], rows[1]), weights
+
+
+def _put(table: np.ndarray, row: int, value: np.ndarray) -> None:
+    table[row] = value
+
+
+def _outcome(index: int, pixels: np.ndarray, losses: np.ndarray, seconds: float, stopped: bool) -> Outcome:
+    finite = np.isfinite(losses[:, 0])
+    if not finite[0]:
+        return failed(index, NOT_FINITE)._replace(losses=losses, seconds=seconds)
+    status = OK
+    # The guard of L-BFGS meets a loss that is not finite now and then, and goes on.
+    if len(finite) > 1 and not finite[-2:].any():
+        step = len(finite) - int(np.argmax(finite[::-1]))
+        status = f"{DIVERGED} at step {step}; the best before is kept"
+    elif stopped:
+        status = f"{STOPPED} after step {len(losses) - 1}"
+    return Outcome(index, pixels, losses, seconds, status)
+
+
+def _local(x: jax.Array, axis: int) -> np.ndarray:
+    """The part of an array that lies on the devices of this process, in order along the axis."""
+    if x.is_fully_addressable:
+        return np.asarray(x)
+    shards = sorted(x.addressable_shards, key=lambda shard: shard.index[axis].start or 0)
+    return np.concatenate([np.asarray(shard.data) for shard in shards], axis)

@@ -1,0 +1,56 @@
+"""How much fits: memory of a device, and the largest batch within it."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+# Of what a device has, the part that programs may take: the rest is for fragments.
+_USABLE = 0.9
+# A batch that fills this much of it is large enough: another try would be another compilation.
+_FULL = 0.8
+
+
+def memory_limit(device: Any) -> int:
+    """Bytes that a program may take of the device; on a CPU, of what the system has available."""
+    stats = device.memory_stats() if device.platform != "cpu" else None
+    if stats and "bytes_limit" in stats:
+        return int(_USABLE * (stats["bytes_limit"] - stats.get("bytes_in_use", 0)))
+    return int(_USABLE * _available())
+
+
+def _available() -> int:
+    """Bytes of main memory that are free or can be freed."""
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return 1024 * int(line.split()[1])
+    except OSError:
+        pass
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    except (AttributeError, ValueError, OSError):
+        return 4 * 2**30
+
+
+def largest_that_fits(most: int, limit: int, num_bytes: Callable[[int], int], guess: int) -> int:
+    """The largest batch, of `most` at most, whose program takes no more than `limit` bytes; 1 at least.
+
+    Args:
+      most: more are not wanted.
+      limit: bytes.
+      num_bytes: `(batch) -> bytes`, growing; a call costs a compilation, so there are few.
+      guess: of a batch that about fits, to begin with.
+    """
+    fits, too_large = 0, most + 1
+    batch = max(1, min(most, guess))
+    while too_large - fits > 1:
+        need = num_bytes(batch)
+        if need > limit:
+            too_large = batch
+        else:
+            fits = batch
+            if need > _FULL * limit:
+                break
+        batch = max(fits + 1, min(too_large - 1, int(0.95 * batch * limit / need)))
+    return max(1, fits)
