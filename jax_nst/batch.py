@@ -24,13 +24,12 @@ from jax_nst.problem import (
     loss_weights,
     starting_pixels,
     style_part,
-    style_shape,
 )
 from jax_nst.programs import Advance, BatchPrograms, Tables, batch_programs, target_programs
 from jax_nst.step import to_pixels
 
-OK, DIVERGED, STOPPED = "ok", "diverged", "stopped"
-"""What the status of an item begins with; else `failed`."""
+OK, DIVERGED, STOPPED, FAILED = "ok", "diverged", "stopped", "failed"
+"""What the status of an item begins with."""
 
 # What is fastest on a CPU: more items share no more work, and their buffers are new memory each time.
 _CPU_BATCH = 4
@@ -72,7 +71,7 @@ class Outcome(NamedTuple):
 
 def failed(index: int, reason: object) -> Outcome:
     """The outcome of an item that cannot be run."""
-    return Outcome(index, None, np.empty((0, len(Losses._fields)), np.float32), 0.0, f"failed: {reason}")
+    return Outcome(index, None, np.empty((0, len(Losses._fields)), np.float32), 0.0, f"{FAILED}: {reason}")
 
 
 class Prepared(NamedTuple):
@@ -91,7 +90,7 @@ class Preparation:
     def __init__(self, network: Network, contents: Sequence[Source], styles: Sequence[Source]) -> None:
         self._network, self._contents, self._styles = network, contents, styles
         self._content_cache: dict[int, tuple[np.ndarray, dict[str, Target]]] = {}
-        self._gram_cache: dict[tuple[int, tuple[int, int]], dict[str, jax.Array]] = {}
+        self._gram_cache: dict[tuple[int, int], dict[str, jax.Array]] = {}
 
     def prepare(self, item: Item) -> Prepared:
         """Raises ValueError if a picture of the item is not what it should be."""
@@ -121,9 +120,7 @@ class Preparation:
         return fit_style(self._network, item.config, self._styles[index].load(), content_shape)
 
     def _grams(self, index: int, item: Item, content_shape: tuple[int, ...]) -> dict[str, jax.Array]:
-        shape = self._styles[index].shape
-        # What cannot be read says so when it is loaded.
-        key = index, style_shape(item.config, shape, content_shape) if shape else (0, 0)
+        key = index, max(content_shape)  # which decides the size of the style
         if key not in self._gram_cache:
             pixels = self._style(index, item, content_shape)
             grams = target_programs(item.config, self._network.extractor).grams

@@ -5,6 +5,7 @@ Pixels are RGB (sRGB), float32 in [0, 1], `[H, W, 3]`; alpha is `[H, W]`, 1 wher
 
 import contextlib
 import functools
+import glob
 import json
 import os
 import tempfile
@@ -30,8 +31,11 @@ WRITABLE = {
 }
 """Suffix of a file name -> the format that is written."""
 
+_SUFFIXES = (*WRITABLE, ".bmp", ".gif")
+
 _DEEP_GREY = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 _IMAGE_DESCRIPTION = 0x010E  # a tag of EXIF and TIFF
+_ORIENTATION, _ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)  # another one, and its values that swap the sides
 
 
 class ImageError(ValueError):
@@ -82,6 +86,55 @@ def load_picture(path: str | os.PathLike[str], size: int | None = None) -> Pictu
     if shallow:
         warnings.warn(f"{path}: has 16 bits a channel, of which 8 are read", UserWarning, stacklevel=2)
     return picture if size is None else resize_picture(picture, size)
+
+
+def image_shape(path: str | os.PathLike[str]) -> tuple[int, int, int]:
+    """[H, W, 3] of what `load_image` would give, from the head of the file.
+
+    Raises:
+      ImageError: the file is missing or not an image.
+    """
+    with _one_sentence(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        with Image.open(path, formats=READABLE) as image:
+            width, height = image.size
+            turned = image.getexif().get(_ORIENTATION, 1) in _ON_ITS_SIDE
+    return (width, height, 3) if turned else (height, width, 3)
+
+
+def find_images(given: str) -> list[str]:
+    """Paths of the images that a word on the command line means.
+
+    A file; a folder, for all images in it; a glob; or several of these, separated by commas.
+
+    Raises:
+      ImageError: a folder or a glob has none.
+    """
+    path = Path(given)
+    if path.is_dir():
+        found = sorted(str(file) for file in path.iterdir() if file.suffix.lower() in _SUFFIXES)
+        if not found:
+            raise ImageError(f"{given}: is a folder without images")
+        return found
+    if path.exists():
+        return [given]
+    if "," in given:
+        return [image for part in given.split(",") if part for image in find_images(part)]
+    if any(character in given for character in "*?["):
+        found = sorted(glob.glob(given, recursive=True))
+        if not found:
+            raise ImageError(f"{given}: matches no file")
+        return found
+    return [given]
+
+
+def jpeg_of(pixels: np.ndarray, size: int) -> bytes:
+    """A JPEG of the picture, its longer side `size` at most, for a page."""
+    small = resize(pixels, fit_size(pixels.shape, min(size, max(pixels.shape))))
+    buffer = BytesIO()
+    Image.fromarray(quantize(small)).save(buffer, format="JPEG", quality=82)
+    return buffer.getvalue()
 
 
 def resize_picture(picture: Picture, size: int) -> Picture:

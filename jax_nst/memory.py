@@ -1,5 +1,6 @@
 """How much fits: memory of a device, and the largest batch within it."""
 
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 # Of what a device has, the part that programs may take: the rest is for fragments.
 _USABLE = 0.9
 # A batch that fills this much of it is large enough: another try would be another compilation.
-_FULL = 0.8
+_FULL = 0.9
 
 
 def memory_limit(device: Any) -> int:
@@ -43,7 +44,7 @@ def largest_that_fits(most: int, limit: int, num_bytes: Callable[[int], int], gu
       guess: of a batch that about fits, to begin with.
     """
     fits, too_large = 0, most + 1
-    batch = max(1, min(most, guess))
+    batch, last = max(1, min(most, guess)), (0, 0)
     while too_large - fits > 1:
         need = num_bytes(batch)
         if need > limit:
@@ -52,5 +53,9 @@ def largest_that_fits(most: int, limit: int, num_bytes: Callable[[int], int], gu
             fits = batch
             if need > _FULL * limit:
                 break
-        batch = max(fits + 1, min(too_large - 1, int(0.95 * batch * limit / need)))
+        # The same for each item more, and something that does not depend on how many there are.
+        for_one = max(1.0, (need - last[1]) / (batch - last[0]))
+        last = batch, need
+        estimate = batch + math.floor(0.98 * (limit - need) / for_one)
+        batch = max(fits + 1, min(too_large - 1, estimate))
     return max(1, fits)

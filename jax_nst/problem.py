@@ -97,11 +97,6 @@ def picture_shape(config: Config, shape: tuple[int, ...]) -> tuple[int, int]:
     return fit_size(shape, picture_size(config, shape))
 
 
-def style_shape(config: Config, shape: tuple[int, ...], content_shape: tuple[int, ...]) -> tuple[int, int]:
-    """(height, width) that a style of `shape` is resized to, for a picture of `content_shape`."""
-    return fit_size(shape, config.style_size or min(max(content_shape), max(shape)))
-
-
 def fit_content(network: Network, config: Config, content: Pixels) -> np.ndarray:
     """The content, checked, at the size of the picture."""
     pixels = _checked_pixels("content", content)
@@ -114,7 +109,8 @@ def fit_style(
 ) -> np.ndarray:
     """The style, checked, at its size for a picture of `content_shape`."""
     pixels = _checked_pixels("style", style)
-    pixels = resize(pixels, style_shape(config, pixels.shape, content_shape))
+    size = config.style_size or min(max(content_shape), max(pixels.shape))
+    pixels = resize(pixels, fit_size(pixels.shape, size))
     return _check_side("style", pixels, network, config)
 
 

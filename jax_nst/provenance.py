@@ -3,6 +3,8 @@
 import importlib.metadata
 import os
 import platform
+from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -19,6 +21,15 @@ def _version(name: str) -> str:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return "not installed"
+
+
+def without_folders(value: Any) -> Any:
+    """The same with file names for paths: a picture is passed on, the folders are the user's own."""
+    if isinstance(value, dict):
+        return {key: without_folders(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_folders(item) for item in value]
+    return Path(value).name if isinstance(value, str) and os.sep in value else value
 
 
 def device() -> str:

@@ -35,7 +35,7 @@ SweepCallback = Callable[[SweepProgress], bool | None]
 
 
 class SweepResult(NamedTuple):
-    """The items of a sweep, stacked."""
+    """What came of a sweep: its items in the order of the grid, the last setting fastest, stacked."""
 
     values: list[dict[str, Any]]
     """What varies: one dict an item, name -> value; of contents and styles which one."""
@@ -83,7 +83,7 @@ def sweep(
     items = make_items(grid, len(contents), len(styles), config)
     network = load_network(config, params=params)
     outcomes: list[Outcome] = []
-    for batch_outcomes in run_sweep(
+    for _, batch_outcomes in run_sweep(
         network, [_source(x) for x in contents], [_source(x) for x in styles], items,
         batch=batch, callback=callback,
     ):  # fmt: skip
@@ -139,7 +139,7 @@ def run_sweep(
     todo: Sequence[int] | None = None,
     batch: int | None = None,
     callback: SweepCallback | None = None,
-) -> Iterator[list[Outcome]]:
+) -> Iterator[tuple[list[int], list[Outcome]]]:
     """As `sweep`, from pictures read when their turn comes, one batch after the other.
 
     Args:
@@ -152,7 +152,7 @@ def run_sweep(
       callback: see `sweep`.
 
     Yields:
-      The outcomes of a batch: of the items of this process, where there are several.
+      Which items were in a batch, and their outcomes; where there are several processes, of its own only.
     """
     wanted = set(range(len(items)) if todo is None else todo)
     groups: dict[tuple[int, int], list[int]] = {}
@@ -163,8 +163,8 @@ def run_sweep(
             groups.setdefault(picture_shape(item.config, source.shape), []).append(index)
         elif index in wanted:
             unreadable.append(failed(index, source.error))
-    if unreadable and jax.process_index() == 0:
-        yield unreadable
+    if unreadable:
+        yield [outcome.item for outcome in unreadable], unreadable if jax.process_index() == 0 else []
     done = len(unreadable)
     mesh = Mesh(np.asarray(jax.devices()), (ITEMS,), axis_types=(AxisType.Auto,))
     preparation = Preparation(network, contents, styles)
@@ -183,7 +183,7 @@ def run_sweep(
             outcomes, stopped = run_batch(
                 plan, preparation, [(index, items[index]) for index in chosen], tell
             )
-            yield outcomes
+            yield list(chosen), outcomes
             if stopped:
                 return
             done += len(chosen)

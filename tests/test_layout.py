@@ -35,6 +35,10 @@ ORDER = (
     "memory",
     "batch",
     "sweep",
+    "distributed",
+    "labels",
+    "gallery",
+    "folder",
     "cli",
 )
 
@@ -65,7 +69,12 @@ def test_a_module_imports_only_those_above_it(module):
 
 @pytest.mark.parametrize(
     ("library", "homes"),
-    [("absl", {"cli"}), ("PIL", {"images"}), ("h5py", {"weights"}), ("optax", {"optimizers", "step"})],
+    [
+        ("absl", {"cli"}),
+        ("PIL", {"images", "gallery"}),
+        ("h5py", {"weights"}),
+        ("optax", {"optimizers", "step"}),
+    ],
 )
 def test_a_library_stays_in_its_place(library, homes):
     users = {
