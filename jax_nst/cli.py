@@ -216,7 +216,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         if rest:
             raise ValueError(
-                f"unexpected argument {rest[0]!r}; every argument needs a flag, and a glob quotes; see --help"
+                f"unexpected argument {rest[0]!r}; give arguments to flags, globs in quotes; see --help"
             )
         job = to_job(values)
         batch = _batch(values["batch"])
@@ -316,6 +316,7 @@ def _items_bar(num_items: int, quiet: bool) -> "tqdm[Any]":
         bar_format=form,
         dynamic_ncols=True,
         postfix="compiling",
+        delay=0.5,  # a mistake is found before
     )
 
 

@@ -25,6 +25,7 @@ from jax_nst.images import (
     image_shape,
     load_image,
     load_picture,
+    remove_leftovers,
     replacing,
     resize,
     resize_picture,
@@ -242,6 +243,7 @@ def _open(folder: Path, job: Job, description: dict[str, Any], resume: bool) -> 
     difference = _difference(before, description, _COMPARED)
     if difference:
         raise ValueError(f"{folder}: holds a sweep with other settings ({difference}); name another folder")
+    remove_leftovers(folder)
     return _read_results(folder, job)
 
 

@@ -213,6 +213,7 @@ def page(
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("jax_nst", "page"), autoescape=True, undefined=jinja2.StrictUndefined
     )
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
     return environment.get_template("index.html.jinja").render(title=title, data=data)
 
 

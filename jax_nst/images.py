@@ -274,6 +274,12 @@ def _temporary(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
             Path(file.name).unlink(missing_ok=True)
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Removes the temporary files that a killed program left in a folder of its own."""
+    for file in folder.rglob(".jax_nst.*.tmp"):
+        file.unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """A file to write to that takes the place of `path` once it is whole.

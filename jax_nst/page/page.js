@@ -147,7 +147,7 @@ function pick(number, on) {
 function drawCurves() {
   const curves = [...picked].map((number) => data.items[number].curve.filter(([, loss]) => loss > 0));
   const points = curves.flat();
-  const [width, height, left, bottom] = [800, 300, 60, 30];
+  const [width, height, left, bottom] = [Math.min(800, byId("curves").clientWidth || 800), 300, 50, 30];
   const last = Math.max(1, ...points.map(([step]) => step));
   const logs = points.map(([, loss]) => Math.log10(loss));
   const low = Math.floor(Math.min(...logs));
