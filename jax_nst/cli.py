@@ -363,7 +363,8 @@ def transfer(values: Mapping[str, Any], job: Job) -> int:
     with _interrupts() as interrupted, _bar(config.steps, quiet) as bar:
 
         def save(pixels: np.ndarray, history: dict[str, Any]) -> None:
-            settings = {"content": content_path, "style": style_paths, **_for_file(history)}
+            style = style_paths[0] if len(style_paths) == 1 else style_paths
+            settings = {"content": content_path, "style": style, **_for_file(history)}
             save_image(output, pixels, alpha=content.alpha, settings=without_folders(settings))
 
         def callback(progress: Progress) -> bool:

@@ -158,7 +158,9 @@ def _save_picture(folder: Path, job: Job, network: Network, outcome: Outcome) ->
     item = job.items[outcome.item]
     settings = {
         "content": job.contents[item.content],
-        "style": [job.styles[index] for index in item.styles],
+        "style": job.styles[item.styles[0]]
+        if len(item.styles) == 1
+        else [job.styles[i] for i in item.styles],
         "blend": list(item.shares) if len(item.shares) > 1 else None,
         "config": dataclasses.asdict(item.config),
         "features": network.extractor.name,

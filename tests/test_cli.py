@@ -16,7 +16,7 @@ from absl import flags
 from conftest import EXAMPLES, ROOT, picture
 from PIL import Image
 
-from jax_nst import Config, cli, images, load_image, save_image
+from jax_nst import Config, Grid, cli, images, load_image, save_image
 
 QUICK = (
     "--features=wavelet",
@@ -49,7 +49,8 @@ def parse(*arguments):
 
 
 def test_defaults_are_those_of_config():
-    assert cli.to_config(parse()) == Config()
+    job = cli.to_job(parse("--content=c.png", "--style=s.png"))
+    assert (job.config, len(job.items)) == (Config(), 1)
 
 
 def test_every_setting_round_trips():
@@ -62,9 +63,50 @@ def test_every_setting_round_trips():
     changed = dataclasses.asdict(config)
     assert all(changed[field.name] != field.default for field in dataclasses.fields(Config))
     texts = {k: ",".join(map(str, v)) if isinstance(v, tuple) else str(v) for k, v in changed.items()}
-    assert cli.to_config(parse(*(f"--{name}={text}" for name, text in texts.items()))) == config
+    pictures = ("--content=c.png", "--style=s.png")
+    job = cli.to_job(parse(*pictures, *(f"--{name}={text}" for name, text in texts.items())))
+    assert job.config == job.items[0].config == config
     spaced = [part for name, text in texts.items() for part in (f"--{name}", text)]
-    assert cli.to_config(parse(*spaced)) == config
+    assert cli.to_job(parse(*pictures, *spaced)).config == config
+
+
+def test_several_values_make_a_sweep(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in (
+        "a.png",
+        "b.jpg",
+        "with,comma.png",
+        "paintings/x.webp",
+        "paintings/y.PNG",
+        "paintings/z.txt",
+    ):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).touch()
+    job = cli.to_job(
+        parse(
+            "--content=a.png,b.jpg", "--style=paintings", "--style=with,comma.png", "--style=?.jpg",
+            "--style_weight=1,1e3", "--style_weight=5", "--seed=1,2", "--init=noise,a.png",
+            "--style_layer_weights=1,2,3,4,5", "--style_layer_weights=5,4,3,2,1", "--tv_weight=7",
+        )
+    )  # fmt: skip
+    assert job.contents == ("a.png", "b.jpg")
+    assert job.styles == ("paintings/x.webp", "paintings/y.PNG", "with,comma.png", "b.jpg")
+    assert job.grid == Grid(
+        style_weight=(1.0, 1000.0, 5.0),
+        seed=(1, 2),
+        init=("noise", "a.png"),
+        style_layer_weights=((1, 2, 3, 4, 5), (5, 4, 3, 2, 1)),
+    )
+    assert job.config.tv_weight == 7
+    assert len(job.items) == 2 * 4 * 3 * 2 * 2 * 2
+
+
+def test_blend_and_zip():
+    pictures = ("--content=c.png", "--style=s.png,t.png")
+    job = cli.to_job(parse(*pictures, "--blend=0.7,0.3"))
+    assert (len(job.items), job.items[0].shares) == (1, (0.7, 0.3))
+    assert len(cli.to_job(parse(*pictures, "--blend=0.7,0.3", "--blend=1,1")).items) == 2
+    assert len(cli.to_job(parse(*pictures, "--seed=1,2", "--zip")).items) == 2
 
 
 def test_help_shows_every_flag_with_its_default(capsys):
@@ -74,7 +116,7 @@ def test_help_shows_every_flag_with_its_default(capsys):
         assert f"--{field.name} " in text
     for name in ("content", "style", "output", "history", "quiet", "help"):
         assert f"--{name}" in text
-    assert "(default: '200')" in text
+    assert "(default: 200)" in text
     assert "in pixels" in text
 
 
@@ -90,9 +132,22 @@ def test_help_shows_every_flag_with_its_default(capsys):
         (("--recipe=soup",), "the valid ones are normalized, gatys2015"),
         (("--optimizer=sgd",), "the valid ones are lbfgs, adam"),
         (("--style_layer_weights=1,two",), "style_layer_weights takes numbers separated by commas"),
+        (("--seed=1,x",), "seed takes numbers separated by commas"),
+        (("--batch=none", "--seed=1,2"), "batch must be auto, or a number from 1, not 'none'"),
+        (("--zip",), "--zip has no use here: there is only one picture to make"),
+        (("--batch=3",), "--batch has no use here"),
+        (("--seed=1,2", "--history=h.json"), "--history has no use here: a sweep writes history.npz"),
+        (("--seed=1,2", "--save_every=3"), "--save_every has no use here"),
+        (("--process_id=1",), "--process_id has no use without --distributed"),
+        (("--blend=1,2,3",), "blend has 3 shares for 1 styles"),
+        (("--seed=1,2", "--content_weight=1,2,3", "--zip"), "zip pairs values, but there are"),
+        (("--seed=1,-2",), "seed must be 0 or more"),
+        (("--style=nothing*.png",), "nothing*.png: matches no file"),
+        (("--style=empty",), "empty: is a folder without images"),
     ],
 )
 def test_wrong_flags_get_one_line_and_status_2(arguments, message, pair, capsys):
+    Path("empty").mkdir()
     given = pair if arguments and arguments[0].split("=")[0] in RECOGNISED else ()
     assert run(*given, *arguments) == 2
     out, err = capsys.readouterr()
@@ -101,7 +156,67 @@ def test_wrong_flags_get_one_line_and_status_2(arguments, message, pair, capsys)
     assert (out, err.count("\n")) == ("", 1)
 
 
-RECOGNISED = ("--steps", "--recipe", "--optimizer", "--style_layer_weights")
+RECOGNISED = (
+    "--steps", "--recipe", "--optimizer", "--style_layer_weights", "--seed", "--batch", "--zip",
+    "--process_id", "--blend", "--style",
+)  # fmt: skip
+
+
+# Sweeps.
+
+
+def test_a_sweep_from_the_command_line(pair, capsys):
+    save_image("t.png", picture(20, 20, 3))
+    assert run(*pair, "--style=t.png", *QUICK, "--style_weight=10,1000", "--output=out") == 0
+    out, err = capsys.readouterr()
+    assert out == "out\n"
+    assert "4 of 4 pictures; open out/index.html" in err
+    assert "4/4 items" in err or "step 4/4" in err
+    assert len(list(Path("out").glob("style=*.png"))) == 4
+    assert run(*pair, "--style=t.png", *QUICK, "--style_weight=10,1000", "--output=out") == 1
+    assert "out: holds a sweep already; add --resume" in capsys.readouterr().err
+    resumed = (
+        *pair,
+        "--style=t.png",
+        *QUICK,
+        "--style_weight=10,1000",
+        "--output=out",
+        "--resume",
+        "--quiet",
+    )
+    assert run(*resumed) == 0
+    assert capsys.readouterr() == ("out\n", "")
+
+
+def test_a_sweep_with_a_bad_file_says_which_and_paints_the_rest(pair, capsys):
+    Path("bad.png").write_bytes(b"no picture")
+    assert run(*pair, "--style=bad.png", *QUICK) == 1
+    err = capsys.readouterr().err
+    assert re.search(r"^jax_nst: item 1: failed: bad\.png: is not a JPEG", err, re.MULTILINE)
+    assert "1 of 2 pictures" in err
+    assert len(list(Path("sweep").glob("style=*.png"))) == 1
+
+
+def test_several_pictures_need_a_folder(pair, capsys):
+    assert run(*pair, *QUICK, "--seed=1,2", "--output=out.png") == 1
+    assert "out.png: 2 pictures need a folder" in capsys.readouterr().err
+
+
+def test_a_sweep_never_writes_over_its_inputs(pair, capsys):
+    Path("out").mkdir()
+    Path("c.png").rename("out/seed=1.png")
+    before = Path("out/seed=1.png").read_bytes()
+    assert run("--content=out/seed=1.png", "--style=s.png", *QUICK, "--seed=1,2", "--output=out") == 1
+    assert "is read or written already" in capsys.readouterr().err
+    assert Path("out/seed=1.png").read_bytes() == before
+
+
+def test_a_blend_is_one_picture(pair, capsys):
+    save_image("t.png", picture(20, 20, 3))
+    assert run(*pair, "--style=t.png", *QUICK, "--blend=0.7,0.3") == 0
+    assert capsys.readouterr().out == "c_s_t.png\n"
+    settings = images.load_settings("c_s_t.png")
+    assert (settings["style"], settings["blend"]) == (["s.png", "t.png"], [0.7, 0.3])
 
 
 # Files.
@@ -175,7 +290,6 @@ def test_without_weights_a_visible_warning(pair, capsys):
 
 BAD_INPUTS = (
     (("--content=none.png", "--style=s.png"), "none.png: no such image file"),
-    (("--content=.", "--style=s.png"), ".: is a folder"),
     (("--content=text.jpg", "--style=s.png"), "text.jpg: is not a JPEG"),
     (("--content=empty.png", "--style=s.png"), "empty.png: is not a JPEG"),
     (("--content=c.png", "--style=half.png"), "half.png: is damaged"),
@@ -229,7 +343,7 @@ def test_too_little_memory_is_said(pair, monkeypatch, capsys):
 
     monkeypatch.setattr(cli, "run", full)
     assert run(*pair, *QUICK) == 1
-    assert "not enough memory for a picture of this size; make --size smaller" in capsys.readouterr().err
+    assert "not enough memory for pictures of this size; make --size smaller" in capsys.readouterr().err
 
 
 def test_a_loss_that_is_not_finite_writes_nothing(pair, capsys):

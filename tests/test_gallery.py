@@ -62,7 +62,7 @@ def test_axes_go_across_and_down():
 
     assert middle(0)[0] == middle(2)[0] == middle(4)[0]  # the longest axis across: style_weight
     assert middle(0)[1] < middle(2)[1] < middle(4)[1]
-    assert middle(0)[1] == middle(6)[1]
+    assert middle(0)[1] == pytest.approx(middle(6)[1], abs=2)
     assert middle(0)[0] < middle(6)[0] < middle(1)[0]  # style down, then a block for the other seed
 
 
@@ -80,7 +80,7 @@ def test_nothing_on_the_page_comes_from_the_network():
     assert "a title &lt;i&gt;" in html
     assert not re.search(r"(src|href)\s*=\s*[\"']?(https?:)?//", html)
     assert "url(" not in html
-    data = json.loads(re.search(r'<script id="data"[^>]*>(.*?)</script>', html, re.DOTALL)[1])
+    data = json.loads(re.findall(r'<script id="data"[^>]*>(.*?)</script>', html, re.DOTALL)[0])
     assert len(data["items"]) == 12
     assert len(data["items"][0]["curve"]) <= 200
     assert data["items"][0]["curve"][-1][0] == 399
