@@ -31,9 +31,6 @@ from jax_nst.step import to_pixels
 OK, DIVERGED, STOPPED, FAILED = "ok", "diverged", "stopped", "failed"
 """What the status of an item begins with."""
 
-# What is fastest on a CPU: more items share no more work, and their buffers are new memory each time.
-_CPU_BATCH = 4
-
 
 class Source(NamedTuple):
     """A picture that is read when its turn comes."""
@@ -186,7 +183,7 @@ def make_plan(
         arguments = _abstract_arguments(network, mesh, config, programs, slots(per_device))
         return programs.compile_advance(*arguments)
 
-    wanted = batch or (_CPU_BATCH if jax.default_backend() == "cpu" else len(items))
+    wanted = batch or (network.extractor.cpu_batch if jax.default_backend() == "cpu" else len(items))
     per_device = _evenly(len(items), wanted, num_devices)
     if batch is None:
         limit = memory_limit(mesh.local_devices[0])

@@ -225,6 +225,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(error, status=2)
     try:
         with _warnings_in_a_line():
+            if len(job.items) > 1:
+                distributed.use_cores()
             if values["distributed"]:
                 distributed.initialize(
                     values["coordinator_address"], values["num_processes"], values["process_id"]

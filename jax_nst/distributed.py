@@ -1,5 +1,7 @@
 """Several processes as one: JAX's own engine, and the few words they exchange."""
 
+import contextlib
+import os
 from collections.abc import Callable
 
 import jax
@@ -28,6 +30,17 @@ def initialize(
             "--coordinator_address and --num_processes and its own --process_id, or start them with Slurm, "
             "MPI or on a TPU pod"
         ) from error
+
+
+def use_cores() -> None:
+    """Makes two devices of a CPU, so that two items of a sweep are computed side by side.
+
+    To be called before anything is computed; later, or where the number is set already, it does nothing.
+    """
+    given = jax.config.jax_num_cpu_devices != -1 or "device_count" in os.environ.get("XLA_FLAGS", "")
+    if not given and (os.cpu_count() or 1) > 1:
+        with contextlib.suppress(RuntimeError):
+            jax.config.update("jax_num_cpu_devices", 2)
 
 
 def is_first() -> bool:

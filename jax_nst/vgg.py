@@ -166,6 +166,7 @@ def _extractor(network: str, pooling: str) -> Extractor:
         halo=functools.partial(_halo, network=network),
         smallest_side=_stride,
         tv_weight=65.0,
+        cpu_batch=4,
     )
 
 
