@@ -37,7 +37,9 @@ def use_cores() -> None:
 
     To be called before anything is computed; later, or where the number is set already, it does nothing.
     """
-    given = jax.config.jax_num_cpu_devices != -1 or "device_count" in os.environ.get("XLA_FLAGS", "")
+    given = getattr(jax.config, "jax_num_cpu_devices", -1) != -1 or "device_count" in os.environ.get(
+        "XLA_FLAGS", ""
+    )
     if not given and (os.cpu_count() or 1) > 1:
         with contextlib.suppress(RuntimeError):
             jax.config.update("jax_num_cpu_devices", 2)
