@@ -209,13 +209,23 @@ def _row(job: Job, outcome: Outcome) -> dict[str, Any]:
     has_picture = not outcome.status.startswith(FAILED)
     return {
         "item": outcome.item,
-        **item_labels(job.items[outcome.item], job.axes),
+        **_values(job, outcome.item),
         **{name: value if math.isfinite(value) else "" for name, value in losses.items()},
         "steps": max(0, len(outcome.losses) - 1),
         "seconds": round(outcome.seconds, 3),
         "file": job.files[outcome.item] if has_picture else "",
         "status": outcome.status,
     }
+
+
+def _values(job: Job, index: int) -> dict[str, Any]:
+    """What varies, in full: labels of pictures, but numbers with all their digits."""
+    item = job.items[index]
+    values = item_labels(item, job.axes)
+    for name, value in item.values.items():
+        if name not in ("content", "style", "init"):
+            values[name] = ",".join(map(str, value)) if isinstance(value, tuple) else value
+    return values
 
 
 def _is_finished(folder: Path, row: Mapping[str, Any]) -> bool:

@@ -399,6 +399,19 @@ def test_an_interrupt_saves_the_best_picture(number, pair, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir() if path.suffix == ".tmp") == []
 
 
+def test_an_interrupt_saves_the_best_pictures_of_a_sweep(pair):
+    process = start(*pair, *QUICK[:3], "--steps=100000", "--seed=1,2,3", "--init=noise")
+    wait_for(process.stderr, "at work: step 1")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert out == "sweep\n"
+    assert "Traceback" not in err
+    assert "jax_nst: item 0: stopped after step" in err
+    assert load_image("sweep/seed=1.png").shape == (24, 32, 3)
+    assert Path("sweep/index.html").exists()
+
+
 def test_a_kill_at_any_moment_leaves_whole_files(pair):
     process = start(*pair, *QUICK[:3], "--steps=100000", "--save_every=1")
     wait_for(process.stderr, "loss")

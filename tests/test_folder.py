@@ -83,6 +83,9 @@ def test_a_folder_holds_all_that_one_wants_to_know(tmp_path, inputs):
     ]  # fmt: skip
     assert [row["file"] for row in written] == job.files == [row["file"] for row in rows]
     assert {row["status"] for row in written} == {"ok"}
+    assert [(row["style"], row["style_weight"]) for row in written[:3]] == [
+        ("p1", "10.0"), ("p1", "1000.0"), ("p1", "5000.0"),
+    ]  # fmt: skip
     with np.load(folder / "history.npz") as history:
         assert history["total"].shape == (6, 4)
         np.testing.assert_allclose(
