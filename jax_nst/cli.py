@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from jax_nst import distributed
 from jax_nst.batch import FAILED, OK
+from jax_nst.compilation import keep_compiled
 from jax_nst.config import INITS, Config
 from jax_nst.folder import PAGE, Job, make_job, run_in_folder
 from jax_nst.grid import SETTINGS, Grid
@@ -91,6 +92,13 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string("coordinator_address", None, "HOST:PORT of process 0", **here)
     flags.DEFINE_integer("num_processes", None, "how many processes there are", **here)
     flags.DEFINE_integer("process_id", None, "which of them this one is, from 0", **here)
+    flags.DEFINE_string(
+        "compilation_cache",
+        "auto",
+        "folder for compiled programs, which saves most of the start of later runs; auto: in your cache "
+        "folder, or where JAX_COMPILATION_CACHE_DIR says; off: none",
+        **here,
+    )
     flags.DEFINE_string("history", None, "JSON file to write the losses of every step to", **here)
     flags.DEFINE_bool("quiet", False, "print the path of the picture only", **here)
     flags.DEFINE_bool("help", False, "show this help", short_name="h", **here)
@@ -225,6 +233,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(error, status=2)
     try:
         with _warnings_in_a_line():
+            keep_compiled(values["compilation_cache"])
             if len(job.items) > 1:
                 distributed.use_cores()
             if values["distributed"]:

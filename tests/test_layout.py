@@ -38,6 +38,7 @@ ORDER = (
     "distributed",
     "labels",
     "gallery",
+    "compilation",
     "folder",
     "cli",
 )
