@@ -371,6 +371,7 @@ def transfer(values: Mapping[str, Any], job: Job) -> int:
     if history_path:
         check_replaceable(history_path)
     network = load_network(config, quiet=quiet)
+    saved: list[int] = []
     with _interrupts() as interrupted, _bar(config.steps, quiet) as bar:
 
         def save(pixels: np.ndarray, history: dict[str, Any]) -> None:
@@ -380,7 +381,9 @@ def transfer(values: Mapping[str, Any], job: Job) -> int:
 
         def callback(progress: Progress) -> bool:
             _show(bar, progress)
-            if config.save_every and progress.step and progress.step % config.save_every == 0:
+            # Counted in steps of all scales: as many as have been passed.
+            if config.save_every and progress.step // config.save_every > len(saved):
+                saved.append(progress.step)
                 save(progress.best_pixels(), progress.history)
             return bool(interrupted)
 
@@ -445,7 +448,7 @@ def _bar(steps: int, quiet: bool) -> "tqdm[Any]":
 
 def _show(bar: "tqdm[Any]", progress: Progress) -> None:
     if progress.step == 0:
-        bar.reset()  # the time of compiling is not a step's
+        bar.reset(progress.num_steps)  # the time of compiling is not a step's
     last = progress.entries[-1]
     terms = "loss {total:.4g} = content {content:.3g}, style {style:.3g}, tv {tv:.3g}"
     bar.set_postfix_str(terms.format(**last), refresh=False)

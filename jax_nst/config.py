@@ -12,6 +12,7 @@ INITS = ("content", "style", "noise")
 
 DEFAULT_SIZE = 512
 MAX_SIZE = 2**16  # pixels; beyond, no image library goes
+MAX_SCALES = 16
 MAX_FLOAT = 1e38  # what float32 holds
 
 
@@ -48,6 +49,11 @@ class Config:
     recipe: str = _setting("normalized", f"definition of the loss, one of {', '.join(RECIPES)}")
     optimizer: str = _setting("lbfgs", f"one of {', '.join(OPTIMIZERS)}")
     steps: int = _setting(200, "updates of the picture, one evaluation of loss and gradient each")
+    scales: str = _setting(
+        "1",
+        "sizes to paint at, coarse to fine, each twice the one before and with all the steps: more make "
+        "broader strokes; auto begins at 128 pixels",
+    )
     learning_rate: float | None = _setting(
         None,
         "factor of an L-BFGS step, or radians a step for Adam (pixels = (1 + sin) / 2) (default: "
@@ -90,6 +96,9 @@ class Config:
             value = getattr(self, name)
             if value is not None and not least <= value <= most:
                 raise ValueError(f"{name} must be {least} or more, {most} at most, not {value}")
+        number = int(self.scales) if self.scales.isdecimal() else 0
+        if self.scales != "auto" and not 1 <= number <= MAX_SCALES:
+            raise ValueError(f"scales must be auto, or from 1 to {MAX_SCALES}, not {self.scales!r}")
         for name in ("content_weight", "style_weight", "tv_weight"):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= MAX_FLOAT:

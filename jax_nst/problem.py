@@ -1,5 +1,6 @@
 """Pictures and settings -> what is minimised and where it begins, for one picture."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -45,6 +46,7 @@ def make_problem(
     *,
     config: Config,
     blend: Sequence[float] | None = None,
+    start: np.ndarray | None = None,
 ) -> Problem:
     """Checks and resizes the images, and computes the targets.
 
@@ -54,6 +56,7 @@ def make_problem(
       styles: one or more, each of any size.
       config: the settings.
       blend: one share for each style; equal ones if None.
+      start: `[H, W, 3]`, resized; where `config.init` says if None.
 
     Raises:
       ValueError: as `stylize`.
@@ -66,7 +69,9 @@ def make_problem(
         network, config, [programs.grams(network.params, style) for style in fitted], shares, content.shape
     )
     targets = Targets(programs.content(network.params, content), style)
-    start = starting_pixels(config, content, fitted, shares)
+    if start is None:
+        start = starting_pixels(config, content, fitted, shares)
+    start = resize(start, content.shape[:2])
     arguments = (network.params, targets, loss_weights(network, config))
     return Problem(start, arguments, shares, network.extractor, config.recipe)
 
@@ -110,6 +115,12 @@ def fit_style(
     """The style, checked, at its size for a picture of `content_shape`."""
     pixels = _checked_pixels("style", style)
     size = config.style_size or min(max(content_shape), max(pixels.shape))
+    if config.style_size is None:
+        # A long style in a small picture: large enough for the network, as far as its own size goes.
+        least = _least_side(network, config)
+        size = min(
+            max(size, math.ceil(least * max(pixels.shape) / min(pixels.shape[:2]))), max(pixels.shape)
+        )
     pixels = resize(pixels, fit_size(pixels.shape, size))
     return _check_side("style", pixels, network, config)
 
@@ -171,14 +182,18 @@ def _checked_pixels(name: str, pixels: Pixels) -> np.ndarray:
     return array
 
 
+def _least_side(network: Network, config: Config) -> int:
+    layers = choose_layers(config, network.extractor)
+    return network.extractor.smallest_side((*layers.content, *layers.style))
+
+
 def _check_side(name: str, pixels: np.ndarray, network: Network, config: Config) -> np.ndarray:
-    extractor = network.extractor
-    layers = choose_layers(config, extractor)
-    least = extractor.smallest_side((*layers.content, *layers.style))
+    least = _least_side(network, config)
     height, width, _ = pixels.shape
+    flag = "size" if name == "content" else "style_size"
     if min(height, width) < least:
         raise ValueError(
-            f"the {name} image is {width} x {height} pixels, but {extractor.name} needs {least} on the "
-            f"shorter side; give a larger {'size' if name == 'content' else 'style_size'}, or another image"
+            f"the {name} image is {width} x {height} pixels, but {network.extractor.name} needs {least} "
+            f"on the shorter side; give a larger {flag}, or another image"
         )
     return pixels

@@ -11,12 +11,14 @@ import numpy as np
 
 from jax_nst.config import Config
 from jax_nst.features import Params
+from jax_nst.images import resize
 from jax_nst.loop import Chunk, steps_in_chunks
 from jax_nst.losses import NOT_FINITE, Losses
 from jax_nst.network import Network, load_network
-from jax_nst.problem import Pixels, make_problem
+from jax_nst.problem import Pixels, Problem, blend_shares, make_problem, picture_shape
 from jax_nst.programs import step_programs
 from jax_nst.provenance import device, versions
+from jax_nst.schedule import scale_configs
 from jax_nst.step import to_pixels
 
 
@@ -45,8 +47,9 @@ class Result(NamedTuple):
     """`[H, W, 3]`, float32 in [0, 1]: the best picture of the run, not the last."""
     history: dict[str, Any]
     """Ready for JSON: `config`, `blend` (the shares of the styles), `versions`, `device`, `weights_sha256`,
-    `compile_seconds`, and `steps`, one entry an evaluation: `step`, `seconds` since the loop began,
-    `total`, and the terms unweighted, `content`, `style`, `tv`. Entry 0 is the start."""
+    `compile_seconds`, and `steps`, one entry an evaluation: `step`, `size` (longer side, in pixels),
+    `seconds` in the loop so far, `total`, and the terms unweighted, `content`, `style`, `tv`. Entry 0 is
+    the start; with several scales, each begins with an entry of its own start."""
     score: Callable[[np.ndarray], Losses]
     """`(pixels [H, W, 3]) -> Losses`: the same objective, of any picture of that size."""
 
@@ -94,46 +97,82 @@ def run(
     callback: Callback | None = None,
 ) -> Result:
     """As `stylize`, with the network at hand and the styles in a list."""
-    began = time.perf_counter()
-    problem = make_problem(network, content, styles, config=config, blend=blend)
-    programs = step_programs(config, network.extractor)
-    state = programs.init(problem.start)
-    advance, _ = programs.compile_advance(state, *problem.arguments)
-    height, width, _ = problem.start.shape
-    history = {
+    configs = scale_configs(config, np.shape(content))
+    height, width = picture_shape(config, np.shape(content))
+    history: dict[str, Any] = {
         "config": dataclasses.asdict(config),
-        "blend": None if len(styles) == 1 else list(problem.shares),
+        "blend": None if len(styles) == 1 else list(blend_shares(blend, len(styles))),
         "features": network.extractor.name,
         "size": [width, height],
         "versions": versions(),
         "device": device(),
         "weights_sha256": network.weights_sha256,
-        "compile_seconds": time.perf_counter() - began,
+        "compile_seconds": 0.0,
         "steps": [],
     }
+    pixels, stopped, problem = None, False, None
+    for scale in configs:
+        # In float from one size to the next.
+        began = time.perf_counter()
+        problem = make_problem(network, content, styles, config=scale, blend=blend, start=pixels)
+        history["compile_seconds"] += time.perf_counter() - began
+        pixels, stopped = _run_scale(problem, scale, len(configs), (height, width), history, callback)
+        if stopped:
+            break
+    if stopped and len(configs) > 1:
+        problem = make_problem(network, content, styles, config=config, blend=blend)
+    assert problem is not None
+    assert pixels is not None
+    return Result(resize(pixels, (height, width)), history, problem.score)
+
+
+def _run_scale(
+    problem: Problem,
+    config: Config,
+    num_scales: int,
+    shape: tuple[int, int],
+    history: dict[str, Any],
+    callback: Callback | None,
+) -> tuple[np.ndarray, bool]:
+    """Runs all steps of one size, adds them to the history, and gives the best picture of that size.
+
+    Also whether the callback ended the run.
+    """
+    began, before = time.perf_counter(), history["steps"][-1] if history["steps"] else None
+    programs = step_programs(config, problem.extractor)
+    state = programs.init(problem.start)
+    advance, _ = programs.compile_advance(state, *problem.arguments)
+    history["compile_seconds"] += time.perf_counter() - began
+    stopped = False
     chunks = steps_in_chunks(advance, state, problem.arguments, config.steps, save_every=config.save_every)
     for chunk in chunks:
         state = chunk.state
-        added = _entries(chunk)
-        if not (math.isfinite(added[0]["total"]) or history["steps"]):
+        added = _entries(chunk, max(problem.start.shape), before)
+        if not (math.isfinite(added[0]["total"]) or chunk.first):
             raise FloatingPointError(NOT_FINITE)
         history["steps"] += added
         progress = Progress(
             int(added[-1]["step"]),
-            config.steps,
+            num_scales * (config.steps + 1) - 1,
             added,
-            lambda best=state.best_angles: np.asarray(to_pixels(best)),
+            lambda best=state.best_angles: resize(np.asarray(to_pixels(best)), shape),
             history,
         )
         if callback is not None and callback(progress):
+            stopped = True
             break
-    return Result(np.asarray(to_pixels(state.best_angles)), history, problem.score)
+    return np.asarray(to_pixels(state.best_angles)), stopped
 
 
-def _entries(chunk: Chunk) -> list[dict[str, float]]:
-    """One for each evaluation, for the history."""
-    names = ("step", "seconds", *Losses._fields)
+def _entries(chunk: Chunk, size: int, before: dict[str, float] | None) -> list[dict[str, float]]:
+    """One for each evaluation, for the history; `before` is the last one of the size before."""
+    names = ("step", "size", "seconds", *Losses._fields)
+    step, seconds = (before["step"] + 1, before["seconds"]) if before else (0, 0.0)
     return [
-        dict(zip(names, (chunk.first + i, float(seconds), *map(float, losses)), strict=True))
-        for i, (seconds, losses) in enumerate(zip(chunk.seconds, chunk.losses, strict=True))
+        dict(
+            zip(
+                names, (step + chunk.first + i, size, seconds + float(at), *map(float, losses)), strict=True
+            )
+        )
+        for i, (at, losses) in enumerate(zip(chunk.seconds, chunk.losses, strict=True))
     ]

@@ -76,11 +76,13 @@ def sweep(
       callback: called now and then with a `SweepProgress`; to show it, or to stop.
 
     Raises:
-      ValueError: a setting does not fit.
+      ValueError: a setting does not fit; `config.scales` is one that does not yet.
       WeightsError: as `load_network`.
     """
     contents, styles = (_sequence(pictures) for pictures in (contents, styles))
     items = make_items(grid, len(contents), len(styles), config)
+    if config.scales != "1":
+        raise ValueError("scales are for stylize so far; leave them out of a sweep")
     network = load_network(config, params=params)
     outcomes: list[Outcome] = []
     for _, batch_outcomes in run_sweep(

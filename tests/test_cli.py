@@ -58,7 +58,7 @@ def test_every_setting_round_trips():
         size=100, style_size=50, features="vgg16", weights="w.h5", recipe="sushant097", optimizer="adam",
         steps=7, learning_rate=0.5, content_weight=2.0, style_weight=3.0, tv_weight=4.0,
         content_layers=("relu1_1",), style_layers=("relu1_2", "relu2_1"), style_layer_weights=(0.25, 0.75),
-        pooling="average", init="noise", seed=5, save_every=6,
+        pooling="average", init="noise", seed=5, save_every=6, scales="auto",
     )  # fmt: skip
     changed = dataclasses.asdict(config)
     assert all(changed[field.name] != field.default for field in dataclasses.fields(Config))
@@ -171,7 +171,6 @@ def test_a_sweep_from_the_command_line(pair, capsys):
     out, err = capsys.readouterr()
     assert out == "out\n"
     assert "4 of 4 pictures; open out/index.html" in err
-    assert "4/4 items" in err or "step 4/4" in err
     assert len(list(Path("out").glob("style=*.png"))) == 4
     assert run(*pair, "--style=t.png", *QUICK, "--style_weight=10,1000", "--output=out") == 1
     assert "out: holds a sweep already; add --resume" in capsys.readouterr().err

@@ -29,6 +29,7 @@ ORDER = (
     "programs",
     "loop",
     "problem",
+    "schedule",
     "provenance",
     "stylize",
     "grid",
