@@ -233,30 +233,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(error, status=2)
     try:
         with _warnings_in_a_line():
-            keep_compiled(values["compilation_cache"])
-            if len(job.items) > 1:
-                distributed.use_cores()
-            if values["distributed"]:
-                distributed.initialize(
-                    values["coordinator_address"], values["num_processes"], values["process_id"]
-                )
-            if len(job.items) > 1:
-                return run_job(values, job, batch)
-            return transfer(values, job)
+            return _run(values, job, batch)
     except KeyboardInterrupt:
-        _tell("jax_nst: interrupted, nothing was saved")
-        return 128 + signal.SIGINT
-    except distributed.PeerError as error:
-        _fail(error)
-        # A usual exit would wait for the others.
-        os._exit(1)
-    except (ValueError, FloatingPointError, OSError) as error:
-        return _fail(error)
+        sweeping = len(job.items) > 1
+        _tell(f"jax_nst: interrupted, {'go on with --resume' if sweeping else 'nothing was saved'}")
+        status = 128 + signal.SIGINT
+    except (ValueError, FloatingPointError, OSError, distributed.PeerError) as error:
+        status = _fail(error)
     except (MemoryError, jax.errors.JaxRuntimeError) as error:
-        if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
-            smaller = "--batch or --size" if len(job.items) > 1 else "--size"
-            return _fail(f"not enough memory for pictures of this size; make {smaller} smaller")
-        raise
+        if not (isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)):
+            raise
+        smaller = "--batch or --size" if len(job.items) > 1 else "--size"
+        status = _fail(f"not enough memory for pictures of this size; make {smaller} smaller")
+    if values["distributed"]:
+        os._exit(status)  # a usual exit would wait for the others, who wait for this one
+    return status
+
+
+def _run(values: Mapping[str, Any], job: Job, batch: int | None) -> int:
+    """Prepares JAX, and paints; returns the exit status."""
+    keep_compiled(values["compilation_cache"])
+    if len(job.items) > 1:
+        distributed.use_cores()
+    if values["distributed"]:
+        distributed.initialize(values["coordinator_address"], values["num_processes"], values["process_id"])
+    return run_job(values, job, batch) if len(job.items) > 1 else transfer(values, job)
 
 
 def _batch(text: str) -> int | None:

@@ -100,6 +100,17 @@ def test_one_dies_the_other_ends_and_the_next_run_picks_up_what_is_missing(victi
     assert before == {file: (folder / file).stat().st_mtime_ns for file in finished}
 
 
+def test_one_that_cannot_go_on_does_not_keep_the_others(tmp_path, inputs):
+    """The first finds a sweep in the folder already; both end at once."""
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep" / "settings.json").write_text("{}")
+    processes = start_both(tmp_path / "sweep", inputs, 3)
+    said = [process.communicate(timeout=60)[1] for process in processes]
+    assert all(process.returncode != 0 for process in processes)
+    assert "jax_nst: " in said[0]
+    assert "holds a sweep already; add --resume" in said[0]
+
+
 def test_processes_that_do_not_find_each_other(tmp_path, inputs):
     alone = command(tmp_path / "sweep", inputs, 3, "--distributed")
     done = subprocess.run(alone, capture_output=True, text=True)
