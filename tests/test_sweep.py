@@ -121,6 +121,28 @@ def test_contents_of_one_shape_share_one_program(monkeypatch):
     assert count == 0
 
 
+def test_the_loop_of_accelerators_makes_the_same_sweep(monkeypatch):
+    """Up to 32 steps on the device, on one device here; and `auto` takes all items that fit at once."""
+    grid = Grid(style_weight=(10, 1e3, 1e4))
+    on_host = sweep(CONTENTS[0], STYLES[:2], grid=grid, config=WAVELET)
+    monkeypatch.setattr(programs, "_advance_for_device", lambda: programs._looping)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    programs._batch_programs.cache_clear()
+    batches = []
+    on_device = sweep(
+        CONTENTS[0],
+        STYLES[:2],
+        grid=grid,
+        config=WAVELET,
+        callback=lambda progress: batches.append(progress.batch),
+    )
+    programs._batch_programs.cache_clear()
+    assert batches[0] == [0, 1, 2, 3, 4, 5]
+    steps = np.arange(WAVELET.steps + 1)
+    for one, other in zip(on_host.history.total, on_device.history.total, strict=True):
+        assert (np.abs(one - other) <= np.where(steps <= 8, 1e-2, 0.1) * one).all()
+
+
 def test_seeds_are_those_of_single_runs():
     config = dataclasses.replace(WAVELET, optimizer="adam", init="noise", steps=10)
     result = sweep(CONTENTS[0], STYLES[0], grid=Grid(seed=(5, 6, 7)), config=config)
