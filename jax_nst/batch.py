@@ -11,6 +11,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jax_nst.config import Config
+from jax_nst.features import Params
 from jax_nst.grid import Item
 from jax_nst.loop import steps_in_chunks
 from jax_nst.losses import NOT_FINITE, Losses
@@ -36,7 +37,7 @@ class Source(NamedTuple):
     """A picture that is read when its turn comes."""
 
     shape: tuple[int, ...] | None
-    """[H, W, 3] of it; None if it cannot be read."""
+    """[H, W, 3] of a content; None if it cannot be read. That of a style is not asked for."""
     load: Callable[[], Pixels]
     """Gives it, or raises ValueError."""
     error: str = ""
@@ -87,23 +88,26 @@ class Preparation:
     def __init__(self, network: Network, contents: Sequence[Source], styles: Sequence[Source]) -> None:
         self._network, self._contents, self._styles = network, contents, styles
         self._content_cache: dict[int, tuple[np.ndarray, dict[str, Target]]] = {}
+        self._style_cache: dict[tuple[Any, ...], dict[str, Target]] = {}
         self._gram_cache: dict[tuple[int, int], dict[str, jax.Array]] = {}
 
     def prepare(self, item: Item) -> Prepared:
         """Raises ValueError if a picture of the item is not what it should be."""
         pixels, content = self._content(item)
-        grams = [self._grams(index, item, pixels.shape) for index in item.styles]
-        style = style_part(self._network, item.config, grams, item.shares, pixels.shape)
         styles = []
         if item.config.init == "style":
             styles = [self._style(index, item, pixels.shape) for index in item.styles]
         start = starting_pixels(item.config, pixels, styles, item.shares)
-        weights = loss_weights(self._network, item.config)
-        return jax.device_get(Prepared(content, style, start, weights))
+        weights = jax.device_get(loss_weights(self._network, item.config))
+        return Prepared(content, self._style_targets(item, pixels.shape), start, weights)
 
-    def forget_contents(self, but: set[int]) -> None:
-        """Contents come one after the other; those of earlier batches are not needed again."""
+    def forget(self, but: set[int]) -> None:
+        """Contents come one after the other; those of earlier batches are not needed again.
+
+        The targets of styles, which cost little from their Gram matrices, are forgotten with them.
+        """
         self._content_cache = {i: made for i, made in self._content_cache.items() if i in but}
+        self._style_cache = {}
 
     def _content(self, item: Item) -> tuple[np.ndarray, dict[str, Target]]:
         if item.content not in self._content_cache:
@@ -112,6 +116,14 @@ class Preparation:
             targets = target_programs(config, network.extractor).content(network.params, pixels)
             self._content_cache[item.content] = pixels, jax.device_get(targets)
         return self._content_cache[item.content]
+
+    def _style_targets(self, item: Item, content_shape: tuple[int, ...]) -> dict[str, Target]:
+        key = _style_key(item), content_shape
+        if key not in self._style_cache:
+            grams = [self._grams(index, item, content_shape) for index in item.styles]
+            style = style_part(self._network, item.config, grams, item.shares, content_shape)
+            self._style_cache[key] = jax.device_get(style)
+        return self._style_cache[key]
 
     def _style(self, index: int, item: Item, content_shape: tuple[int, ...]) -> np.ndarray:
         return fit_style(self._network, item.config, self._styles[index].load(), content_shape)
@@ -128,11 +140,14 @@ class Preparation:
 class Plan(NamedTuple):
     """How the items of one output shape are run: batches of one size, by one program."""
 
-    network: Network
     mesh: Mesh
     config: Config
     """Of any of the items: what does not vary counts."""
     programs: BatchPrograms
+    params: Params
+    """On all devices."""
+    targets: Targets
+    """Shapes of the targets of one item."""
     slots: "Slots"
     advance: Advance
 
@@ -175,12 +190,13 @@ def make_plan(
     """
     config, num_devices = items[0].config, mesh.devices.size
     programs = batch_programs(config, network.extractor, mesh)
+    targets = _targets_of_one(network, config, shape)
 
     def slots(per_device: int) -> Slots:
         return _make_slots(shape, per_device, num_devices, (items, left))
 
     def compile_(per_device: int) -> tuple[Advance, int]:
-        arguments = _abstract_arguments(network, mesh, config, programs, slots(per_device))
+        arguments = _abstract_arguments(network, targets, programs, slots(per_device), num_devices)
         return programs.compile_advance(*arguments)
 
     wanted = batch or (network.extractor.cpu_batch if jax.default_backend() == "cpu" else len(items))
@@ -190,7 +206,8 @@ def make_plan(
         guess = limit // max(1, _num_bytes_guess(network, config, programs, shape, num_devices))
         per_device = largest_that_fits(per_device, limit, lambda count: compile_(count)[1], guess)
         per_device = _evenly(len(items), per_device * num_devices, num_devices)
-    return Plan(network, mesh, config, programs, slots(per_device), compile_(per_device)[0])
+    params = jax.device_put(network.params, programs.shardings[1])
+    return Plan(mesh, config, programs, params, targets, slots(per_device), compile_(per_device)[0])
 
 
 def _evenly(num_items: int, most: int, num_devices: int) -> int:
@@ -243,26 +260,25 @@ def _targets_of_one(network: Network, config: Config, shape: tuple[int, int]) ->
 
 
 def _abstract_arguments(
-    network: Network, mesh: Mesh, config: Config, programs: BatchPrograms, slots: Slots
+    network: Network, targets: Targets, programs: BatchPrograms, slots: Slots, num_devices: int
 ) -> tuple[Any, ...]:
     """States, params, tables and loss weights of a batch, as shapes."""
-    num_devices = mesh.devices.size
     num_items = num_devices * slots.per_device
 
     def rows(tree: Any, count: int) -> Any:
         return jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype), tree)
 
-    content, style = _targets_of_one(network, config, slots.shape)
     row: Any = jax.ShapeDtypeStruct((num_items,), jnp.int32)
     scalar: Any = jax.ShapeDtypeStruct((num_items,), jnp.float32)
-    targets = Targets(
-        rows(content, num_devices * slots.content_rows), rows(style, num_devices * slots.style_rows)
+    tables = Targets(
+        rows(targets.content, num_devices * slots.content_rows),
+        rows(targets.style, num_devices * slots.style_rows),
     )
     pixels = jax.ShapeDtypeStruct((num_items, *slots.shape, 3), jnp.float32)
     arguments = (
         jax.eval_shape(programs.init, pixels),
         network.params,
-        Tables(targets, row, row),
+        Tables(tables, row, row),
         LossWeights(scalar, scalar, scalar),
     )
     return _with_shardings(
@@ -316,7 +332,7 @@ def run_batch(
     Returns:
       The outcomes of those on the devices of this process, and whether the callback ended it.
     """
-    preparation.forget_contents(but={item.content for _, item in batch})
+    preparation.forget(but={item.content for _, item in batch})
     outcomes, arrays, on_slots = [], [], []
     for devices_batch in _on_local_devices(plan, batch):
         prepared: list[tuple[Item, Prepared] | None] = []
@@ -338,13 +354,12 @@ def run_batch(
         local,
         (plan.programs.shardings[3], *plan.programs.shardings[2:]),
     )
-    params = jax.device_put(plan.network.params, plan.programs.shardings[1])
     state = plan.programs.init(starts)
     rows, stopped, seconds = [], False, 0.0
     chunks = steps_in_chunks(
         plan.advance,
         state,
-        (params, tables, weights),
+        (plan.params, tables, weights),
         plan.config.steps,
         fetch=functools.partial(_local, axis=1),
         in_step=jax.process_count() > 1,
@@ -352,9 +367,9 @@ def run_batch(
     for chunk in chunks:
         state = chunk.state
         rows.append(chunk.losses)
-        seconds = float(chunk.seconds[-1])
-        if callback(chunk.first + len(chunk.losses) - 1):
-            stopped = len(np.concatenate(rows)) <= plan.config.steps
+        seconds, step = float(chunk.seconds[-1]), chunk.first + len(chunk.losses) - 1
+        if callback(step):
+            stopped = step < plan.config.steps
             break
     losses = np.concatenate(rows)
     pixels = np.asarray(to_pixels(jnp.asarray(_local(state.best_angles, axis=0))))
@@ -376,10 +391,9 @@ def _on_local_devices(plan: Plan, batch: Sequence[tuple[int, Item]]) -> list[lis
 def _fill(plan: Plan, prepared: Sequence[tuple[Item, Prepared] | None]) -> tuple[Any, Tables, LossWeights]:
     """Starts, tables and loss weights of one device; an empty slot is grey and has no loss."""
     slots = plan.slots
-    one = _targets_of_one(plan.network, plan.config, slots.shape)
     content, style = (
         jax.tree.map(lambda x, n=count: np.zeros((n, *x.shape), x.dtype), targets)
-        for targets, count in zip(one, (slots.content_rows, slots.style_rows), strict=True)
+        for targets, count in zip(plan.targets, (slots.content_rows, slots.style_rows), strict=True)
     )
     starts = np.full((slots.per_device, *slots.shape, 3), 0.5, np.float32)
     rows = np.zeros((2, slots.per_device), np.int32)

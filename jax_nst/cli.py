@@ -372,7 +372,6 @@ def transfer(values: Mapping[str, Any], job: Job) -> int:
     if history_path:
         check_replaceable(history_path)
     network = load_network(config, quiet=quiet)
-    saved: list[int] = []
     with _interrupts() as interrupted, _bar(config.steps, quiet) as bar:
 
         def save(pixels: np.ndarray, history: dict[str, Any]) -> None:
@@ -382,9 +381,8 @@ def transfer(values: Mapping[str, Any], job: Job) -> int:
 
         def callback(progress: Progress) -> bool:
             _show(bar, progress)
-            # Counted in steps of all scales: as many as have been passed.
-            if config.save_every and progress.step // config.save_every > len(saved):
-                saved.append(progress.step)
+            steps = (entry["step"] for entry in progress.entries if entry["step"])
+            if config.save_every and any(step % config.save_every == 0 for step in steps):
                 save(progress.best_pixels(), progress.history)
             return bool(interrupted)
 

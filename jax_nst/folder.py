@@ -94,7 +94,8 @@ def run_in_folder(
       callback: see `sweep`.
 
     Returns:
-      The rows of the table, of items that were reached; on other processes than the first, of theirs only.
+      The rows of the table, of items that were reached; other processes than the first know none of an
+      earlier run.
 
     Raises:
       ValueError: the folder cannot be used; or holds a sweep already, or one with other settings.

@@ -28,8 +28,6 @@ class Problem(NamedTuple):
     """`[H, W, 3]`."""
     arguments: tuple[Params, Targets, LossWeights]
     """Of the objective, after the pixels."""
-    shares: tuple[float, ...]
-    """Of the styles; they add up to 1."""
     extractor: Extractor
     recipe: str
 
@@ -73,7 +71,7 @@ def make_problem(
         start = starting_pixels(config, content, fitted, shares)
     start = resize(start, content.shape[:2])
     arguments = (network.params, targets, loss_weights(network, config))
-    return Problem(start, arguments, shares, network.extractor, config.recipe)
+    return Problem(start, arguments, network.extractor, config.recipe)
 
 
 def blend_shares(blend: Sequence[float] | None, num_styles: int) -> tuple[float, ...]:

@@ -97,8 +97,9 @@ def _target_programs(
     recipe = RECIPES[recipe_name]
 
     def style(grams: Any, shares: jax.Array, weights: jax.Array, positions: Any) -> dict[str, Target]:
-        mixed = {layer: mix_grams(grams, shares)[layer] for layer in style_layers}  # jit sorts keys
-        return style_targets(extractor, recipe, mixed, list(weights), positions)
+        mixed = mix_grams(grams, shares)
+        in_order = {layer: mixed[layer] for layer in style_layers}  # jit sorts keys
+        return style_targets(extractor, recipe, in_order, list(weights), positions)
 
     return TargetPrograms(
         jax.jit(lambda params, x: content_targets(extractor, recipe, params, x, content_layers)),

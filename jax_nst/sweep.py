@@ -90,7 +90,6 @@ def sweep(
         batch=batch, callback=callback,
     ):  # fmt: skip
         outcomes += batch_outcomes
-    outcomes.sort(key=lambda outcome: outcome.item)
     return stack(items, outcomes, [picture_shape(config, np.shape(contents[i.content])) for i in items])
 
 
