@@ -15,27 +15,26 @@ import numpy as np
 from jax_nst import distributed
 from jax_nst.batch import DIVERGED, FAILED, OK, Outcome, Source
 from jax_nst.config import INITS, Config
-from jax_nst.gallery import Card, contact_sheet, page
+from jax_nst.gallery import THUMBNAIL, Card, contact_sheet, page
 from jax_nst.grid import Grid, Item, make_items
 from jax_nst.images import (
     ImageError,
     Picture,
     check_replaceable,
-    fit_size,
     image_shape,
     load_image,
     load_picture,
     remove_leftovers,
     replacing,
-    resize,
     resize_picture,
     save_image,
+    shrink,
 )
 from jax_nst.labels import axis_labels, file_names, item_labels, safe
 from jax_nst.losses import Losses
 from jax_nst.network import Network
 from jax_nst.problem import picture_size
-from jax_nst.provenance import device, versions, without_folders
+from jax_nst.provenance import made_with, without_folders
 from jax_nst.sweep import SweepCallback, run_sweep
 from jax_nst.weights import sha256
 
@@ -163,11 +162,7 @@ def _save_picture(folder: Path, job: Job, network: Network, outcome: Outcome) ->
         if len(item.styles) == 1
         else [job.styles[i] for i in item.styles],
         "blend": list(item.shares) if len(item.shares) > 1 else None,
-        "config": dataclasses.asdict(item.config),
-        "features": network.extractor.name,
-        "weights_sha256": network.weights_sha256,
-        "versions": versions(),
-        "device": device(),
+        **made_with(network, item.config),
     }
     alpha = _read_content(job.contents[item.content], job.config).alpha
     path = folder / job.files[outcome.item]
@@ -263,18 +258,14 @@ def _open(folder: Path, job: Job, description: dict[str, Any], resume: bool) -> 
 def _description(job: Job, network: Network) -> dict[str, Any]:
     """What decides the results, and what they were made with, ready for JSON."""
     described = {
-        "config": dataclasses.asdict(job.config),
+        **made_with(network, job.config),
         "grid": dataclasses.asdict(job.grid),
         "contents": [_identity(path) for path in job.contents],
         "styles": [_identity(path) for path in job.styles],
         "inits": [
             _identity(path) for path in dict.fromkeys(i.config.init for i in job.items) if path not in INITS
         ],
-        "features": network.extractor.name,
-        "weights_sha256": network.weights_sha256,
         "items": len(job.items),
-        "versions": versions(),
-        "device": device(),
     }
     return json.loads(json.dumps(without_folders(described)))
 
@@ -375,7 +366,8 @@ def _report(
         )
     axes = {name: list(labels.values()) for name, labels in job.axes.items()}
     title = f"{len(job.items)} pictures, {job.config.steps} steps, {features}"
-    pictures = [load_image(folder / card.file) if card.file else None for card in cards]
+    # Small as soon as they are read: there may be thousands.
+    pictures = [shrink(load_image(folder / card.file), THUMBNAIL) if card.file else None for card in cards]
     shown = {name: pixels for name, (_, pixels) in inputs.items()}
     sheet = contact_sheet(axes, cards, pictures, shown, paired=job.grid.zip)
     save_image(folder / CONTACT_SHEET, sheet, settings={"sweep": title})
@@ -383,7 +375,7 @@ def _report(
 
 
 def _save_inputs(folder: Path, job: Job) -> dict[str, tuple[str, np.ndarray]]:
-    """`content 0`, `style 1` ... -> file in the folder and picture, of those that can be read."""
+    """`content 0`, `style 1` ... -> file in the folder and small picture, of those that can be read."""
     inputs = {}
     (folder / INPUTS).mkdir(exist_ok=True)
     for kind, paths in (("content", job.contents), ("style", job.styles)):
@@ -393,8 +385,7 @@ def _save_inputs(folder: Path, job: Job) -> dict[str, tuple[str, np.ndarray]]:
                 pixels = load_image(path)
             except ImageError:
                 continue
-            size = min(max(pixels.shape), picture_size(job.config, pixels.shape))
-            pixels = resize(pixels, fit_size(pixels.shape, size))
+            pixels = shrink(pixels, picture_size(job.config, pixels.shape))
             save_image(folder / file, pixels)
-            inputs[f"{kind} {index}"] = file, pixels
+            inputs[f"{kind} {index}"] = file, shrink(pixels, THUMBNAIL)
     return inputs

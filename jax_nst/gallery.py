@@ -13,7 +13,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from jax_nst.images import fit_size, jpeg_of, quantize, resize
 
-_THUMBNAIL = 256  # pixels, the longer side, on the page and at most on the sheet
+THUMBNAIL = 256
+"""Pixels, the longer side of a picture on the page, and at most on the sheet."""
+
 _WIDEST_SHEET = 4000  # pixels
 _SMALLEST = 48
 _GAP, _FONT_SIZE, _LINE = 8, 16, 22
@@ -66,13 +68,11 @@ def contact_sheet(
     by_length = sorted(axes, key=lambda name: len(axes[name]), reverse=True)
     across, down, others = by_length[0], by_length[1] if len(by_length) > 1 else None, by_length[2:]
     found = {tuple(card.labels.items()): picture for card, picture in zip(cards, pictures, strict=True)}
-    thumbs = {key: picture for key, picture in found.items() if picture is not None}
-    size = max(_SMALLEST, min(_THUMBNAIL, _WIDEST_SHEET // len(axes[across])))
-    height, width = _largest(list(thumbs.values()), size)
+    cell = _cell(pictures, len(axes[across]))
     blocks = []
     for values in itertools.product(*(axes[name] for name in others)):
         fixed = dict(zip(others, values, strict=True))
-        blocks.append(_block(axes, across, down, fixed, found, inputs, (height, width)))
+        blocks.append(_block(axes, across, down, fixed, found, inputs, cell))
     return np.asarray(_stacked(blocks), np.float32) / 255
 
 
@@ -112,8 +112,7 @@ def _block(
 def _captioned(cards: Sequence[Card], pictures: Sequence[np.ndarray | None]) -> np.ndarray:
     """Pictures in rows, each with its labels below."""
     columns = math.ceil(math.sqrt(len(cards)))
-    size = max(_SMALLEST, min(_THUMBNAIL, _WIDEST_SHEET // columns))
-    cell = _largest([picture for picture in pictures if picture is not None], size)
+    cell = _cell(pictures, columns)
     lines = max((len(card.labels) for card in cards), default=0)
     texts = ["\n".join(f"{name} = {label}" for name, label in card.labels.items()) for card in cards]
     step_x = max([cell[1], *(_text_size(text)[0] for text in texts)]) + _GAP
@@ -154,9 +153,11 @@ def _label(name: str, label: str, index: int, inputs: Mapping[str, np.ndarray], 
     return image
 
 
-def _largest(pictures: Sequence[np.ndarray], size: int) -> tuple[int, int]:
-    """(height, width) of a cell that holds each picture, its longer side `size` at most."""
-    shapes = [fit_size(x.shape, min(size, max(x.shape))) for x in pictures] or [(size, size)]
+def _cell(pictures: Sequence[np.ndarray | None], columns: int) -> tuple[int, int]:
+    """(height, width) of a cell that holds each picture, as small as many columns need."""
+    size = max(_SMALLEST, min(THUMBNAIL, _WIDEST_SHEET // columns))
+    shapes = [fit_size(x.shape, min(size, max(x.shape))) for x in pictures if x is not None]
+    shapes = shapes or [(size, size)]
     return max(height for height, _ in shapes), max(width for _, width in shapes)
 
 
@@ -220,7 +221,7 @@ def page(
 def _data_uri(picture: np.ndarray | None) -> str:
     if picture is None:
         return ""
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg_of(picture, _THUMBNAIL)).decode()
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg_of(picture, THUMBNAIL)).decode()
 
 
 def _thinned(curve: Sequence[float]) -> list[list[float]]:

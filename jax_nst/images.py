@@ -74,15 +74,10 @@ def load_image(path: str | os.PathLike[str], size: int | None = None) -> np.ndar
 
 def load_picture(path: str | os.PathLike[str], size: int | None = None) -> Picture:
     """As `load_image`, with the alpha apart."""
-    with _one_sentence(path), warnings.catch_warnings():
-        # Above Pillow's limit an image may be a bomb; twice that is refused.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        # Pillow's remarks on odd metadata are nothing a user can act on.
-        warnings.filterwarnings("ignore", module=r"PIL\.")
-        with Image.open(path, formats=READABLE) as image:
-            shallow = _loses_depth(image)
-            image.load()
-            picture = _to_picture(ImageOps.exif_transpose(image))
+    with _opened(path) as image:
+        shallow = _loses_depth(image)
+        image.load()
+        picture = _to_picture(ImageOps.exif_transpose(image))
     if shallow:
         warnings.warn(f"{path}: has 16 bits a channel, of which 8 are read", UserWarning, stacklevel=2)
     return picture if size is None else resize_picture(picture, size)
@@ -94,12 +89,9 @@ def image_shape(path: str | os.PathLike[str]) -> tuple[int, int, int]:
     Raises:
       ImageError: the file is missing or not an image.
     """
-    with _one_sentence(path), warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        warnings.filterwarnings("ignore", module=r"PIL\.")
-        with Image.open(path, formats=READABLE) as image:
-            width, height = image.size
-            turned = image.getexif().get(_ORIENTATION, 1) in _ON_ITS_SIDE
+    with _opened(path) as image:
+        width, height = image.size
+        turned = image.getexif().get(_ORIENTATION, 1) in _ON_ITS_SIDE
     return (width, height, 3) if turned else (height, width, 3)
 
 
@@ -131,9 +123,8 @@ def find_images(given: str) -> list[str]:
 
 def jpeg_of(pixels: np.ndarray, size: int) -> bytes:
     """A JPEG of the picture, its longer side `size` at most, for a page."""
-    small = resize(pixels, fit_size(pixels.shape, min(size, max(pixels.shape))))
     buffer = BytesIO()
-    Image.fromarray(quantize(small)).save(buffer, format="JPEG", quality=82)
+    Image.fromarray(quantize(shrink(pixels, size))).save(buffer, format="JPEG", quality=82)
     return buffer.getvalue()
 
 
@@ -169,6 +160,11 @@ def resize(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
         for channel in np.moveaxis(np.asarray(pixels, np.float32), -1, 0)
     ]
     return np.clip(np.stack([np.asarray(channel) for channel in channels], axis=-1), 0, 1)
+
+
+def shrink(pixels: np.ndarray, size: int) -> np.ndarray:
+    """In proportion to a longer side of `size`; as it is if it is no longer."""
+    return resize(pixels, fit_size(pixels.shape, min(size, max(pixels.shape[:2]))))
 
 
 def cover(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -304,6 +300,18 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 
 def _unwritable(path: str | os.PathLike[str], error: OSError) -> ImageError:
     return ImageError(f"{path}: cannot be written there ({error.strerror or error})")
+
+
+@contextlib.contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
+    """An image file, read no further than its head; whatever goes wrong meanwhile is an ImageError."""
+    with _one_sentence(path), warnings.catch_warnings():
+        # Above Pillow's limit an image may be a bomb; twice that is refused.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        # Pillow's remarks on odd metadata are nothing a user can act on.
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        with Image.open(path, formats=READABLE) as image:
+            yield image
 
 
 @contextlib.contextmanager

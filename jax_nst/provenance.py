@@ -1,5 +1,7 @@
-"""What a result was made with: versions and device."""
+"""What a result was made with: settings, versions and device."""
 
+import dataclasses
+import functools
 import importlib.metadata
 import os
 import platform
@@ -7,6 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import jax
+
+from jax_nst.config import Config
+from jax_nst.network import Network
+
+
+def made_with(network: Network, config: Config) -> dict[str, Any]:
+    """Settings, weights, versions and device, ready for JSON."""
+    return {
+        "config": dataclasses.asdict(config),
+        "features": network.extractor.name,
+        "weights_sha256": network.weights_sha256,
+        "versions": versions(),
+        "device": device(),
+    }
 
 
 def versions() -> dict[str, str]:
@@ -16,6 +32,7 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **found}
 
 
+@functools.cache
 def _version(name: str) -> str:
     try:
         return importlib.metadata.version(name)

@@ -1,6 +1,5 @@
 """The Python API of one transfer: two pictures in, one out."""
 
-import dataclasses
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +16,7 @@ from jax_nst.losses import NOT_FINITE, Losses
 from jax_nst.network import Network, load_network
 from jax_nst.problem import Pixels, Problem, blend_shares, make_problem, picture_shape
 from jax_nst.programs import step_programs
-from jax_nst.provenance import device, versions
+from jax_nst.provenance import made_with
 from jax_nst.schedule import scale_configs
 from jax_nst.step import to_pixels
 
@@ -100,13 +99,9 @@ def run(
     configs = scale_configs(config, np.shape(content))
     height, width = picture_shape(config, np.shape(content))
     history: dict[str, Any] = {
-        "config": dataclasses.asdict(config),
+        **made_with(network, config),
         "blend": None if len(styles) == 1 else list(blend_shares(blend, len(styles))),
-        "features": network.extractor.name,
         "size": [width, height],
-        "versions": versions(),
-        "device": device(),
-        "weights_sha256": network.weights_sha256,
         "compile_seconds": 0.0,
         "steps": [],
     }
