@@ -355,7 +355,7 @@ def run_batch(
         (plan.programs.shardings[3], *plan.programs.shardings[2:]),
     )
     state = plan.programs.init(starts)
-    rows, stopped, seconds = [], False, 0.0
+    rows, ended, seconds = [], False, 0.0
     chunks = steps_in_chunks(
         plan.advance,
         state,
@@ -367,17 +367,18 @@ def run_batch(
     for chunk in chunks:
         state = chunk.state
         rows.append(chunk.losses)
-        seconds, step = float(chunk.seconds[-1]), chunk.first + len(chunk.losses) - 1
-        if callback(step):
-            stopped = step < plan.config.steps
+        seconds = float(chunk.seconds[-1])
+        ended = bool(callback(chunk.first + len(chunk.losses) - 1))
+        if ended:
             break
     losses = np.concatenate(rows)
     pixels = np.asarray(to_pixels(jnp.asarray(_local(state.best_angles, axis=0))))
+    stopped = len(losses) <= plan.config.steps
     share = seconds / max(1, sum(index is not None for index in on_slots))
     for slot, index in enumerate(on_slots):
         if index is not None:
             outcomes.append(_outcome(index, pixels[slot], losses[:, slot], share, stopped))
-    return sorted(outcomes, key=lambda outcome: outcome.item), stopped
+    return sorted(outcomes, key=lambda outcome: outcome.item), ended
 
 
 def _on_local_devices(plan: Plan, batch: Sequence[tuple[int, Item]]) -> list[list[tuple[int, Item] | None]]:

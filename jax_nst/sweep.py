@@ -181,10 +181,10 @@ def run_sweep(
                 progress = SweepProgress(done, len(wanted), list(chosen), step, items[0].config.steps)
                 return callback(progress) if callback else None
 
-            outcomes, stopped = run_batch(
+            outcomes, ended = run_batch(
                 plan, preparation, [(index, items[index]) for index in chosen], tell
             )
             yield list(chosen), outcomes
-            if stopped:
+            if ended:
                 return
             done += len(chosen)

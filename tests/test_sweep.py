@@ -184,6 +184,15 @@ def test_a_callback_sees_every_chunk_and_may_stop():
     assert np.isfinite(result.losses.total[:4]).all()
 
 
+def test_a_sweep_stopped_at_the_last_step_of_a_batch_begins_no_other():
+    grid = Grid(style_weight=(1, 2, 3, 4))
+    result = sweep(
+        CONTENTS[0], STYLES[0], grid=grid, config=WAVELET, batch=2,
+        callback=lambda progress: progress.step == progress.num_steps,
+    )  # fmt: skip
+    assert result.status == ["ok", "ok", "not reached", "not reached"]
+
+
 def test_nothing_to_sweep():
     with pytest.raises(ValueError, match="a content and a style at least"):
         sweep([], STYLES, config=WAVELET)
