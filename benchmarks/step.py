@@ -1,6 +1,7 @@
 """Time and peak memory of one loss-and-gradient, and the same in PyTorch, in one run.
 
-    python benchmarks/step.py                          # both extractors at 256, 512, 1024 px
+    python benchmarks/step.py                          # at 256, 512, 1024 px
+    python benchmarks/step.py --kinds vgg19 'vgg19 bfloat16' torch 'torch compiled bfloat16'
     python benchmarks/step.py --sizes 256 --weights vgg19.h5
 
 Each row is measured in a process of its own, since peak memory is that of a process; repeats of ours and
@@ -46,28 +47,36 @@ def vgg_params(weights):
     return params
 
 
-def jax_step(extractor_name, size, weights):
-    """`(compile_seconds, evaluate)`: loss and gradient of the whole objective, recipe normalized."""
+def jax_step(kind, size, weights):
+    """`(compile_seconds, evaluate)`: loss and gradient of the whole objective, recipe normalized.
+
+    `kind` is an extractor, and what is not as usual: a precision, or what is computed twice.
+    """
     import jax
     import jax.numpy as jnp
 
     from jax_nst import Config
+    from jax_nst.features import PRECISIONS, choose_precision
     from jax_nst.network import Network
-    from jax_nst.objective import make_objective
+    from jax_nst.objective import REMATS, make_objective
     from jax_nst.problem import make_problem
+    from jax_nst.programs import compiler_options
     from jax_nst.recipes import RECIPES
     from jax_nst.vgg import vgg19
     from jax_nst.wavelet import wavelet
 
-    extractor = {"vgg19": vgg19, "wavelet": wavelet}[extractor_name]()
-    params = jax.tree.map(jnp.asarray, vgg_params(weights) if extractor_name == "vgg19" else {})
+    name, *settings = kind.split()
+    precision = next((x for x in settings if x in PRECISIONS), choose_precision("auto"))
+    remat = next((x for x in settings if x in REMATS), "none")
+    extractor = {"vgg19": vgg19, "wavelet": wavelet}[name](precision=precision)
+    params = jax.tree.map(jnp.asarray, vgg_params(weights) if name == "vgg19" else {})
     content, style, start = pictures(size)
     problem = make_problem(Network(extractor, params, None), content, [style], config=Config(size=size))
     arguments = jax.block_until_ready((jnp.asarray(start), *problem.arguments))
-    objective = make_objective(extractor, RECIPES["normalized"].variation)
+    objective = make_objective(extractor, RECIPES["normalized"].variation, remat=remat)
     began = time.perf_counter()
     step = jax.jit(jax.value_and_grad(objective, has_aux=True))
-    compiled = step.lower(*arguments).compile()
+    compiled = step.lower(*arguments).compile(compiler_options())
     compile_seconds = time.perf_counter() - began
 
     def evaluate():
@@ -77,66 +86,43 @@ def jax_step(extractor_name, size, weights):
     return compile_seconds, evaluate
 
 
-def torch_step(size, weights):
-    """The same objective in PyTorch, eager, channels last: what its users have, at its fastest."""
-    import torch
-    from torch.nn import functional
+def torch_step(kind, size, weights):
+    """The same objective in PyTorch."""
+    import torch_peer
 
-    from jax_nst.vgg import BGR_MEAN, CONTENT_LAYERS, STYLE_LAYERS
+    content, style, start = pictures(size)
+    compiled, bfloat16 = "compiled" in kind, "bfloat16" in kind
+    loss = torch_peer.make_loss(vgg_params(weights), content, style, compiled=compiled, bfloat16=bfloat16)
+    x = torch_peer.to_tensor(start).requires_grad_()
+    began = time.perf_counter()
+    torch_peer.loss_and_gradient(loss, x)
+    return time.perf_counter() - began if compiled else 0.0, lambda: torch_peer.loss_and_gradient(loss, x)
 
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    form = torch.channels_last
 
-    def tensor(x):
-        return torch.from_numpy(np.array(x)).to(device)
+def matrix_products(size):
+    """The convolutions of VGG19, forwards and for the gradient, as if they were one matrix product.
 
-    kernels = {
-        conv: (
-            tensor(p["kernel"].transpose(3, 2, 0, 1)).contiguous(memory_format=form),
-            tensor(p["bias"]),
-        )
-        for conv, p in vgg_params(weights).items()
-    }
-    mean = torch.tensor(BGR_MEAN, device=device).view(1, 3, 1, 1)
+    No program that multiplies as often can be faster, on this machine. A factor, and the product that it is
+    of.
+    """
+    import jax
+    import jax.numpy as jnp
 
-    def features(x):
-        out, block = {}, "1"
-        x = (255 * x.flip(1) - mean).contiguous(memory_format=form)
-        for conv, (kernel, bias) in kernels.items():
-            if conv[4] != block:
-                block, x = conv[4], functional.max_pool2d(x, 2)
-            x = functional.relu(functional.conv2d(x, kernel, bias, padding=1))
-            out[conv.replace("conv", "relu")] = x
-        return out
+    from jax_nst import vgg
 
-    def gram(x):
-        flat = x.flatten(2)[0]
-        return flat @ flat.T / flat.shape[1]
-
-    content, style, start = (tensor(x.transpose(2, 0, 1)[None]) for x in pictures(size))
-    with torch.no_grad():
-        p = {layer: features(content)[layer] for layer in CONTENT_LAYERS}
-        of_style = features(style)
-        a = {layer: gram(of_style[layer]) for layer in STYLE_LAYERS}
-        del of_style
+    count = 0
+    for conv in vgg.needed_convs("vgg19", vgg.STYLE_LAYERS):
+        side = size // 2 ** (int(conv[4]) - 1)
+        count += 2 * 2 * side**2 * int(np.prod(vgg.kernel_shape(conv)))
+    n = 4096
+    matrix = jnp.asarray(np.random.default_rng(0).random((n, n), dtype=np.float32))
+    product = jax.jit(jnp.matmul).lower(matrix, matrix).compile()
 
     def evaluate():
-        x = start.clone().requires_grad_()
-        f = features(x)
-        loss = sum(((f[k] - v) ** 2).mean() / (v**2).mean() for k, v in p.items()) / len(p)
-        loss = loss + 1000 * sum(
-            ((gram(f[k]) - v) ** 2).mean() / (v**2).mean() for k, v in a.items()
-        ) / len(a)
-        down, across = x.diff(dim=2), x.diff(dim=3)
-        loss = loss + 65 * ((down**2).mean() + (across**2).mean())
-        loss.backward()
-        value = float(loss.detach())
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        assert x.grad is not None
-        return value, x.grad
+        return 0.0, jax.block_until_ready(product(matrix, matrix))
 
-    return 0.0, evaluate
+    evaluate()
+    return count / (2 * n**3), evaluate
 
 
 def peak_memory():
@@ -157,8 +143,12 @@ def peak_memory():
 
 def worker(kind, size, repeats, weights):
     """Answers each line on standard input with the time of one evaluation; first a line of facts."""
-    if kind == "torch":
-        compile_seconds, evaluate = torch_step(size, weights)
+    factor = 1.0
+    if kind == "products":
+        compile_seconds = 0.0
+        factor, evaluate = matrix_products(size)
+    elif kind.startswith("torch"):
+        compile_seconds, evaluate = torch_step(kind, size, weights)
     else:
         compile_seconds, evaluate = jax_step(kind, size, weights)
     value, _ = evaluate()
@@ -167,7 +157,7 @@ def worker(kind, size, repeats, weights):
         sys.stdin.readline()
         began = time.perf_counter()
         evaluate()
-        print(time.perf_counter() - began, flush=True)
+        print(factor * (time.perf_counter() - began), flush=True)
     print(peak_memory(), flush=True)
 
 
@@ -193,17 +183,19 @@ def measure(kinds, size, repeats, weights):
 
 def check_same(facts):
     """Raises if PyTorch's loss is not ours: then the times would compare two things."""
-    ours, theirs = facts["vgg19"]["value"], facts.get("torch", facts["vgg19"])["value"]
-    if abs(ours - theirs) > 1e-3 * abs(ours):
-        raise RuntimeError(f"the losses differ: {ours} here, {theirs} in PyTorch")
+    values = {kind: row["value"] for kind, row in facts.items() if kind.startswith(("vgg19", "torch"))}
+    ours = values.get("vgg19", 0.0)
+    for kind, value in values.items():
+        if ours and abs(ours - value) > (0.05 if "bfloat16" in kind else 1e-3) * abs(ours):
+            raise RuntimeError(f"the losses differ: {ours} of vgg19, {value} of {kind}")
 
 
 def table(results):
     """The results as Markdown."""
-    yield "| size | what | compile s | s per loss and gradient | ratio to VGG19 here | peak memory GB |"
+    yield "| size | what | compile s | s per loss and gradient | ratio to the first | peak memory GB |"
     yield "|---|---|---|---|---|---|"
     for size, facts in results.items():
-        base = facts["vgg19"]["median_seconds"]
+        base = next(iter(facts.values()))["median_seconds"]
         for kind, row in facts.items():
             yield (
                 f"| {size} | {kind} | {row['compile_seconds']:.1f} | {row['median_seconds']:.3f} "
@@ -217,6 +209,13 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 1024], help="pixels a side")
+    parser.add_argument(
+        "--kinds",
+        nargs="+",
+        default=["vgg19", "vgg19 block1", "vgg19 all", "wavelet", "wavelet all", "torch", "products"],
+        help="vgg19, wavelet, torch, each followed by what is not as usual: 'vgg19 bfloat16', 'vgg19 all' "
+        "(of --remat), 'torch compiled bfloat16'; products: VGG's convolutions as one matrix product",
+    )
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--weights", help="h5 file with VGG19 kernels; random ones without it")
     parser.add_argument("--json", help="file to write all measurements to")
@@ -226,15 +225,13 @@ def main():
     if arguments.worker:
         worker(arguments.worker, arguments.size, arguments.repeats, arguments.weights)
         return
-    torch_kinds = ["torch"] if importlib.util.find_spec("torch") else []
-    results = {
-        size: measure(["vgg19", "wavelet", *torch_kinds], size, arguments.repeats, arguments.weights)
-        for size in arguments.sizes
-    }
+    has_torch = bool(importlib.util.find_spec("torch"))
+    kinds = [kind for kind in arguments.kinds if has_torch or not kind.startswith("torch")]
+    results = {size: measure(kinds, size, arguments.repeats, arguments.weights) for size in arguments.sizes}
     for facts in results.values():
         check_same(facts)
     print("\n".join(table(results)))
-    if not torch_kinds:
+    if not has_torch:
         print("\nPyTorch is not installed: pip install '.[bench]' for the rows beside ours")
     if arguments.json:
         Path(arguments.json).write_text(json.dumps(results, indent=1))

@@ -1,8 +1,9 @@
 """One batch of a sweep: pictures and settings of its items -> arrays on the devices -> outcomes."""
 
+import dataclasses
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -10,14 +11,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jax_nst.config import Config
+from jax_nst.config import PATIENCE, Config
 from jax_nst.features import Params
 from jax_nst.grid import Item
-from jax_nst.loop import steps_in_chunks
+from jax_nst.images import resize
+from jax_nst.loop import levelled_off, steps_in_chunks
 from jax_nst.losses import NOT_FINITE, Losses
-from jax_nst.memory import largest_that_fits, memory_limit
+from jax_nst.memory import first_that_fits, largest_that_fits, memory_limit
 from jax_nst.network import Network, choose_layers
-from jax_nst.objective import LossWeights, Target, Targets, num_positions
+from jax_nst.objective import REMATS, LossWeights, Target, Targets, num_positions
 from jax_nst.problem import (
     Pixels,
     fit_content,
@@ -27,7 +29,7 @@ from jax_nst.problem import (
     style_part,
 )
 from jax_nst.programs import Advance, BatchPrograms, Tables, batch_programs, target_programs
-from jax_nst.step import to_pixels
+from jax_nst.step import State, to_pixels
 
 OK, DIVERGED, STOPPED, FAILED = "ok", "diverged", "stopped", "failed"
 """What the status of an item begins with."""
@@ -91,13 +93,18 @@ class Preparation:
         self._style_cache: dict[tuple[Any, ...], dict[str, Target]] = {}
         self._gram_cache: dict[tuple[int, int], dict[str, jax.Array]] = {}
 
-    def prepare(self, item: Item) -> Prepared:
-        """Raises ValueError if a picture of the item is not what it should be."""
+    def prepare(self, item: Item, start: np.ndarray | None = None) -> Prepared:
+        """The targets and the start of an item, which is where its config says if None.
+
+        Raises ValueError if a picture of the item is not what it should be.
+        """
         pixels, content = self._content(item)
-        styles = []
-        if item.config.init == "style":
-            styles = [self._style(index, item, pixels.shape) for index in item.styles]
-        start = starting_pixels(item.config, pixels, styles, item.shares)
+        if start is None:
+            styles = []
+            if item.config.init == "style":
+                styles = [self._style(index, item, pixels.shape) for index in item.styles]
+            start = starting_pixels(item.config, pixels, styles, item.shares)
+        start = resize(start, pixels.shape[:2])
         weights = jax.device_get(loss_weights(self._network, item.config))
         return Prepared(content, self._style_targets(item, pixels.shape), start, weights)
 
@@ -187,27 +194,35 @@ def make_plan(
       items: all that there are of this shape, in order.
       left: those of them that are to be run; the size of the batches does not depend on it.
       batch: how many at once; None for as many as fit, or on a CPU for what is fastest.
+
+    Where even one does not fit, or `batch` items do not, `config.remat` says what is computed twice.
     """
     config, num_devices = items[0].config, mesh.devices.size
-    programs = batch_programs(config, network.extractor, mesh)
     targets = _targets_of_one(network, config, shape)
+    limit = memory_limit(mesh.local_devices[0])
 
     def slots(per_device: int) -> Slots:
         return _make_slots(shape, per_device, num_devices, (items, left))
 
-    def compile_(per_device: int) -> tuple[Advance, int]:
-        arguments = _abstract_arguments(network, targets, programs, slots(per_device), num_devices)
-        return programs.compile_advance(*arguments)
+    def make(remat: str) -> tuple[Plan, int]:
+        programs = batch_programs(dataclasses.replace(config, remat=remat), network.extractor, mesh)
 
-    wanted = batch or (network.extractor.cpu_batch if jax.default_backend() == "cpu" else len(items))
-    per_device = _evenly(len(items), wanted, num_devices)
-    if batch is None:
-        limit = memory_limit(mesh.local_devices[0])
-        guess = limit // max(1, _num_bytes_guess(network, config, programs, shape, num_devices))
-        per_device = largest_that_fits(per_device, limit, lambda count: compile_(count)[1], guess)
-        per_device = _evenly(len(items), per_device * num_devices, num_devices)
-    params = jax.device_put(network.params, programs.shardings[1])
-    return Plan(mesh, config, programs, params, targets, slots(per_device), compile_(per_device)[0])
+        def compile_(per_device: int) -> tuple[Advance, int]:
+            arguments = _abstract_arguments(network, targets, programs, slots(per_device), num_devices)
+            return programs.compile_advance(*arguments)
+
+        wanted = batch or (network.extractor.cpu_batch if jax.default_backend() == "cpu" else len(items))
+        per_device = _evenly(len(items), wanted, num_devices)
+        if batch is None:
+            guess = limit // max(1, _num_bytes_guess(network, config, programs, shape, num_devices))
+            per_device = largest_that_fits(per_device, limit, lambda count: compile_(count)[1], guess)
+            per_device = _evenly(len(items), per_device * num_devices, num_devices)
+        advance, num_bytes = compile_(per_device)
+        params = jax.device_put(network.params, programs.shardings[1])
+        return Plan(mesh, config, programs, params, targets, slots(per_device), advance), num_bytes
+
+    # Smaller batches before anything is computed twice.
+    return first_that_fits(REMATS if config.remat == "auto" else (config.remat,), make, limit)
 
 
 def _evenly(num_items: int, most: int, num_devices: int) -> int:
@@ -320,6 +335,7 @@ def run_batch(
     preparation: Preparation,
     batch: Sequence[tuple[int, Item]],
     callback: Callable[[int], bool | None],
+    starts: Mapping[int, np.ndarray | None],
 ) -> tuple[list[Outcome], bool]:
     """Runs the items of one batch together.
 
@@ -328,6 +344,8 @@ def run_batch(
       preparation: of the items.
       batch: the items with their numbers, as many as the plan's size at most.
       callback: called with the number of updates done after each chunk; a true answer ends the batch.
+      starts: number of an item -> `[H, W, 3]`, resized; None for one that is not to be run. An item that is
+        not named starts where its config says.
 
     Returns:
       The outcomes of those on the devices of this process, and whether the callback ended it.
@@ -338,9 +356,9 @@ def run_batch(
         prepared: list[tuple[Item, Prepared] | None] = []
         for slot in devices_batch:
             made = None
-            if slot is not None:
+            if slot is not None and starts.get(slot[0], slot) is not None:
                 try:
-                    made = slot[1], preparation.prepare(slot[1])
+                    made = slot[1], preparation.prepare(slot[1], starts.get(slot[0]))
                 except ValueError as error:
                     outcomes.append(failed(slot[0], error))
             prepared.append(made)
@@ -349,36 +367,52 @@ def run_batch(
     if all(index is None for index in on_slots) and jax.process_count() == 1:
         return outcomes, False
     local = jax.tree.map(lambda *parts: np.concatenate(parts), *arrays)
-    starts, tables, weights = _with_shardings(
+    pixels, tables, weights = _with_shardings(
         lambda x, sharding: jax.make_array_from_process_local_data(sharding, x),
         local,
         (plan.programs.shardings[3], *plan.programs.shardings[2:]),
     )
-    state = plan.programs.init(starts)
-    rows, ended, seconds = [], False, 0.0
+    state = plan.programs.init(pixels)
+    losses, ended, seconds = np.empty((0, len(on_slots), len(Losses._fields)), np.float32), False, 0.0
+    tolerance = plan.config.tolerance
+    done: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # slot -> best picture and losses
     chunks = steps_in_chunks(
         plan.advance,
         state,
         (plan.params, tables, weights),
         plan.config.steps,
         fetch=functools.partial(_local, axis=1),
+        stops=[PATIENCE] if tolerance else [],
         in_step=jax.process_count() > 1,
     )
+    used = [slot for slot, index in enumerate(on_slots) if index is not None]
     for chunk in chunks:
-        state = chunk.state
-        rows.append(chunk.losses)
+        losses = np.concatenate([losses, chunk.losses])
         seconds = float(chunk.seconds[-1])
+        level = [
+            slot
+            for slot in used
+            if slot not in done and levelled_off(losses[:, slot, 0], tolerance, PATIENCE)
+        ]
+        # An item ends where the single run would, whatever the others do.
+        done |= {slot: (pixels, losses[:, slot]) for slot, pixels in _best(chunk.state, level)}
         ended = bool(callback(chunk.first + len(chunk.losses) - 1))
-        if ended:
+        state = chunk.state
+        if ended or (len(done) == len(used) and jax.process_count() == 1):
             break
-    losses = np.concatenate(rows)
-    pixels = np.asarray(to_pixels(jnp.asarray(_local(state.best_angles, axis=0))))
-    stopped = len(losses) <= plan.config.steps
-    share = seconds / max(1, sum(index is not None for index in on_slots))
-    for slot, index in enumerate(on_slots):
-        if index is not None:
-            outcomes.append(_outcome(index, pixels[slot], losses[:, slot], share, stopped))
+    stopped = ended and len(losses) <= plan.config.steps
+    share = seconds / max(1, len(used))
+    outcomes += [_outcome(on_slots[slot], *of, share, stopped=False) for slot, of in done.items()]
+    for slot, pixels in _best(state, [slot for slot in used if slot not in done]):
+        outcomes.append(_outcome(on_slots[slot], pixels, losses[:, slot], share, stopped))
     return sorted(outcomes, key=lambda outcome: outcome.item), ended
+
+
+def _best(state: State, slots: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+    """Slots of this process with the best picture of each."""
+    if slots:
+        angles = _local(state.best_angles, axis=0)
+        yield from ((slot, np.asarray(to_pixels(jnp.asarray(angles[slot])))) for slot in slots)
 
 
 def _on_local_devices(plan: Plan, batch: Sequence[tuple[int, Item]]) -> list[list[tuple[int, Item] | None]]:

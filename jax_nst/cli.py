@@ -34,11 +34,10 @@ from jax_nst.images import (
     load_image,
     load_picture,
     replacing,
-    resize_picture,
     save_image,
 )
 from jax_nst.network import load_network
-from jax_nst.problem import picture_size
+from jax_nst.problem import load_content
 from jax_nst.provenance import without_folders
 from jax_nst.stylize import Progress, Result, run
 from jax_nst.sweep import SweepProgress
@@ -360,8 +359,7 @@ def transfer(values: Mapping[str, Any], job: Job) -> int:
     stems = "_".join(Path(path).stem for path in (content_path, *style_paths))
     output = values["output"] or f"{stems}.png"
     history_path, quiet = values["history"], values["quiet"]
-    content = load_picture(content_path)
-    content = resize_picture(content, picture_size(config, content.pixels.shape))
+    content = load_content(content_path, config)
     styles = [load_image(path) for path in style_paths]
     read = [content_path, *style_paths, config.weights]
     if config.init not in INITS:

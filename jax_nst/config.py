@@ -3,6 +3,8 @@
 import dataclasses
 from typing import Any
 
+from jax_nst.features import PRECISIONS
+from jax_nst.objective import REMATS
 from jax_nst.optimizers import LEARNING_RATES, OPTIMIZERS
 from jax_nst.recipes import RECIPES
 from jax_nst.vgg import POOLINGS
@@ -14,6 +16,7 @@ DEFAULT_SIZE = 512
 MAX_SIZE = 2**16  # pixels; beyond, no image library goes
 MAX_SCALES = 16
 MAX_FLOAT = 1e38  # what float32 holds
+PATIENCE = 20  # steps, see tolerance
 
 
 def _setting(default: Any, doc: str) -> Any:
@@ -38,6 +41,9 @@ class Config:
         "longer side of the style in pixels: larger makes larger strokes "
         "(default: the picture's, or the style's own if that is smaller)",
     )
+    style_scale: float | None = _setting(
+        None, "longer side of the style relative to that of the picture, instead of style_size"
+    )
     features: str = _setting(
         "auto",
         f"what compares pictures, one of {', '.join(FEATURES)}; auto takes the recipe's VGG where its "
@@ -51,8 +57,12 @@ class Config:
     steps: int = _setting(200, "updates of the picture, one evaluation of loss and gradient each")
     scales: str = _setting(
         "1",
-        "sizes to paint at, coarse to fine, each twice the one before and with all the steps: more make "
-        "broader strokes; auto begins at 128 pixels",
+        "sizes to paint at, coarse to fine, each twice the one before; the last has all the steps, the "
+        "others three tenths: more sizes make broader strokes; auto begins at 128 pixels",
+    )
+    tolerance: float = _setting(
+        0.0,
+        f"stop when {PATIENCE} steps have lowered the best loss by no more than this share of it; 0: never",
     )
     learning_rate: float | None = _setting(
         None,
@@ -77,6 +87,16 @@ class Config:
         "(default: the recipe's)",
     )
     pooling: str = _setting("max", f"pooling of the VGG, one of {', '.join(POOLINGS)}")
+    precision: str = _setting(
+        "auto",
+        f"of the features, one of auto, {', '.join(PRECISIONS)}; auto: float32 on a CPU, tf32 on a GPU, "
+        "bfloat16 on a TPU",
+    )
+    remat: str = _setting(
+        "auto",
+        f"what is computed twice to save memory, one of auto, {', '.join(REMATS)}; block1 is the first "
+        "block of the network; auto takes the first of them that fits",
+    )
     init: str = _setting("content", f"where to start: {', '.join(INITS)}, or the path of an image")
     seed: int = _setting(0, "seed of the noise to start from; same seed, same machine, same picture")
     save_every: int = _setting(0, "save the best picture so far every so many steps; 0: only at the end")
@@ -86,6 +106,8 @@ class Config:
         _check_choice("recipe", self.recipe, tuple(RECIPES))
         _check_choice("optimizer", self.optimizer, OPTIMIZERS)
         _check_choice("pooling", self.pooling, POOLINGS)
+        _check_choice("precision", self.precision, ("auto", *PRECISIONS))
+        _check_choice("remat", self.remat, ("auto", *REMATS))
         for name, least, most in (
             ("size", 1, MAX_SIZE),
             ("style_size", 1, MAX_SIZE),
@@ -111,6 +133,14 @@ class Config:
             raise ValueError(
                 f"learning_rate must be more than zero, {MAX_FLOAT:g} at most, not {self.learning_rate}"
             )
+        if self.style_scale is not None and not 0 < self.style_scale <= MAX_SIZE:
+            raise ValueError(
+                f"style_scale must be more than zero, {MAX_SIZE} at most, not {self.style_scale}"
+            )
+        if self.style_scale is not None and self.style_size is not None:
+            raise ValueError("style_size and style_scale both say how large the style is; leave one out")
+        if not 0 <= self.tolerance < 1:
+            raise ValueError(f"tolerance must be zero or more, and less than 1, not {self.tolerance}")
         for name in ("content_layers", "style_layers"):
             value = getattr(self, name)
             if value is not None and not (value and all(value)):

@@ -8,12 +8,37 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 Params = Any
 """The weights of an extractor, a pytree; `{}` where it has none."""
 
 Features = dict[str, jax.Array]
 """Layer name -> `[h, w, C]`."""
+
+Stage = Callable[[Params, Any], tuple[Any, Features]]
+"""A part of an extractor: `(params, what the stage before gives) -> (what the next one takes, features)`.
+The first one takes pixels."""
+
+PRECISIONS = ("float32", "tf32", "bfloat16")
+"""Of the features; Gram matrices, losses and pixels are float32 in all of them."""
+
+_BY_PLATFORM = {"cpu": "float32", "tpu": "bfloat16"}
+
+
+def choose_precision(name: str) -> str:
+    """One of `PRECISIONS`; `auto` is what the device is made for."""
+    return _BY_PLATFORM.get(jax.default_backend(), "tf32") if name == "auto" else name
+
+
+def dtype_of(precision: str, of: Any = None) -> Any:
+    """The type of the features of arrays of type `of`: what they are, but for bfloat16."""
+    return jnp.bfloat16 if precision == "bfloat16" else of
+
+
+def products_of(precision: str) -> jax.lax.Precision:
+    """How products of the extractor are computed; only devices with tensor cores make a difference."""
+    return jax.lax.Precision.HIGHEST if precision == "float32" else jax.lax.Precision.DEFAULT
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,8 +50,8 @@ class Extractor:
       layers: every layer name that `apply` accepts, shallowest first.
       content_layers: the layers that the content loss compares by default.
       style_layers: the layers whose Gram matrices are compared by default.
-      apply: `(params, pixels [H, W, 3], layers) -> Features`, computing no
-        further than the deepest of `layers`.
+      stages: `(layers) ->` the parts that compute them, one after the other, each
+        from what the last one gives; the deepest of `layers` is in the last.
       stride: `(layers) -> pixels` between neighbouring positions of the
         coarsest of `layers`.
       halo: `(layers) -> pixels` that a tile, aligned to the stride, must be
@@ -46,13 +71,21 @@ class Extractor:
     layers: tuple[str, ...]
     content_layers: tuple[str, ...]
     style_layers: tuple[str, ...]
-    apply: Callable[[Params, jax.Array, Sequence[str]], Features]
+    stages: Callable[[Sequence[str]], Sequence[Stage]]
     stride: Callable[[Sequence[str]], int]
     halo: Callable[[Sequence[str]], int]
     smallest_side: Callable[[Sequence[str]], int]
     tv_weight: float
     relative_to_entries: bool = False
     cpu_batch: int = 1
+
+    def apply(self, params: Params, pixels: jax.Array, layers: Sequence[str]) -> Features:
+        """The features of a picture, `[H, W, 3]`, computing no further than the deepest of `layers`."""
+        carry, features = pixels, {}
+        for stage in self.stages(tuple(layers)):
+            carry, found = stage(params, carry)
+            features |= found
+        return {layer: features[layer] for layer in layers}
 
     def check_layers(self, layers: Sequence[str]) -> None:
         """Raises ValueError, listing the valid names, if one of `layers` is unknown."""

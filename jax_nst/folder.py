@@ -19,21 +19,18 @@ from jax_nst.gallery import THUMBNAIL, Card, contact_sheet, page
 from jax_nst.grid import Grid, Item, make_items
 from jax_nst.images import (
     ImageError,
-    Picture,
     check_replaceable,
     image_shape,
     load_image,
-    load_picture,
     remove_leftovers,
     replacing,
-    resize_picture,
     save_image,
     shrink,
 )
 from jax_nst.labels import axis_labels, file_names, item_labels, safe
 from jax_nst.losses import Losses
 from jax_nst.network import Network
-from jax_nst.problem import picture_size
+from jax_nst.problem import load_content, picture_size
 from jax_nst.provenance import made_with, without_folders
 from jax_nst.sweep import SweepCallback, run_sweep
 from jax_nst.weights import sha256
@@ -145,11 +142,7 @@ def _sources(job: Job, shapes: np.ndarray, errors: Mapping[int, str]) -> tuple[l
     return contents, [Source(None, lambda path=path: load_image(path)) for path in job.styles]
 
 
-@lru_cache(maxsize=8)
-def _read_content(path: str, config: Config) -> Picture:
-    """With its alpha, at the size of the picture to be made."""
-    picture = load_picture(path)
-    return resize_picture(picture, picture_size(config, picture.pixels.shape))
+_read_content = lru_cache(maxsize=2)(load_content)  # contents come one after the other
 
 
 def _save_picture(folder: Path, job: Job, network: Network, outcome: Outcome) -> None:

@@ -81,8 +81,6 @@ def make_items(grid: Grid, num_contents: int, num_styles: int, config: Config) -
                 {name: point[name] for name in varied},
             )
         )
-    if len(items) > 1 and config.scales != "1":
-        raise ValueError("scales are for one picture so far; leave them out of a sweep")
     return items
 
 

@@ -1,7 +1,7 @@
 """The loop over steps, in chunks, of one picture or of a batch."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -33,7 +33,7 @@ def steps_in_chunks(
     arguments: tuple[Any, ...],
     num_steps: int,
     *,
-    save_every: int = 0,
+    stops: Sequence[int] = (),
     fetch: Callable[[jax.Array], np.ndarray] = np.asarray,
     in_step: bool = False,
 ) -> Iterator[Chunk]:
@@ -44,7 +44,7 @@ def steps_in_chunks(
       state: where it begins; consumed.
       arguments: of `advance`, after the state.
       num_steps: of updates.
-      save_every: a chunk ends at each multiple of it, if not 0.
+      stops: a chunk ends at each multiple of each of them.
       fetch: how losses come to the host.
       in_step: chunks of a fixed length, the same for every process of several.
     """
@@ -52,9 +52,9 @@ def steps_in_chunks(
     done, total, chunk = 0, num_steps + 1, MAX_CHUNK if in_step else 1
     while done < total:
         count = min(chunk, total - done)
-        if save_every:
-            # The step that is to be saved ends a chunk; step k is evaluation k + 1.
-            count = min(count, save_every - (done - 1) % save_every)
+        for stop in stops:
+            # Step k is evaluation k + 1.
+            count = min(count, stop - (done - 1) % stop)
         before = time.perf_counter() - began
         state, blocks = advance(state, *arguments, count)
         losses = np.concatenate([fetch(block) for block in blocks])[:count]  # waits for the device
@@ -63,3 +63,15 @@ def steps_in_chunks(
         done += count
         if not in_step:
             chunk = max(1, min(MAX_CHUNK, 2 * count, int(_CHUNK_SECONDS * count / took)))
+
+
+def levelled_off(totals: np.ndarray, tolerance: float, patience: int) -> bool:
+    """Whether the last `patience` of `totals` lowered the best by no more than `tolerance` times itself.
+
+    What is not finite does not count. Never, with a tolerance of 0 or `patience` evaluations.
+    """
+    if not tolerance or len(totals) <= patience:
+        return False
+    finite = np.where(np.isfinite(totals), totals, np.inf)
+    before, now = finite[:-patience].min(), finite.min()
+    return bool(before - now <= tolerance * abs(now))

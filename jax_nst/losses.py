@@ -23,6 +23,11 @@ class Losses(NamedTuple):
     tv: jax.Array
 
 
+def at_least_float32(x: jax.Array) -> jax.Array:
+    """The same, of bfloat16 too, in a type whose sums are good."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
 @jax.custom_vjp
 def gram_matrix(features: jax.Array) -> jax.Array:
     """Mean over positions of the products of channels, F^T F / (h w).
@@ -31,15 +36,21 @@ def gram_matrix(features: jax.Array) -> jax.Array:
     mean does not depend on the image's size, so a style image may have any.
 
     Args:
-      features: `[h, w, C]`.
+      features: `[h, w, C]`; of bfloat16 too, and then the sums are float32.
 
     Returns:
-      `[C, C]`, symmetric, positive semidefinite.
+      `[C, C]`, symmetric, positive semidefinite, float32 at least.
     """
     flat = features.reshape(-1, features.shape[-1])
     # No transpose, which a batch would copy. Full float32 products: TF32 costs three digits of the loss.
     over_positions = (((0,), (0,)), ((), ()))
-    products = jax.lax.dot_general(flat, flat, over_positions, precision=jax.lax.Precision.HIGHEST)
+    products = jax.lax.dot_general(
+        flat,
+        flat,
+        over_positions,
+        precision=jax.lax.Precision.HIGHEST,
+        preferred_element_type=jnp.promote_types(flat.dtype, jnp.float32),
+    )
     return products / flat.shape[0]
 
 
@@ -51,7 +62,8 @@ def _gram_backward(features: jax.Array, cotangent: jax.Array) -> tuple[jax.Array
     # F (D + D^T): one product, where autodiff makes two and adds them.
     h, w, _ = features.shape
     both = (cotangent + cotangent.T) / (h * w)
-    return (jnp.matmul(features, both, precision=jax.lax.Precision.HIGHEST),)
+    gradient = jnp.matmul(features, both, precision=jax.lax.Precision.HIGHEST)
+    return (gradient.astype(features.dtype),)
 
 
 gram_matrix.defvjp(_gram_forward, _gram_backward)  # pyright: ignore[reportFunctionMemberAccess]
@@ -65,7 +77,7 @@ def content_loss(features: jax.Array, target: jax.Array, coefficient: jax.Array)
       target: P, `[h, w, C]`, of the content.
       coefficient: `[]`.
     """
-    return coefficient * jnp.sum(jnp.square(features - target))
+    return coefficient * jnp.sum(jnp.square(at_least_float32(features) - target))
 
 
 def style_loss(gram: jax.Array, target: jax.Array, coefficient: jax.Array) -> jax.Array:

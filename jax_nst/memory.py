@@ -2,9 +2,11 @@
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+Made = TypeVar("Made")
 
 # Of what a device has, the part that programs may take: the rest is for fragments.
 _USABLE = 0.9
@@ -32,6 +34,21 @@ def _available() -> int:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     except (AttributeError, ValueError, OSError):
         return 4 * 2**30
+
+
+def first_that_fits(choices: Sequence[str], make: Callable[[str], tuple[Made, int]], limit: int) -> Made:
+    """What is made of the first choice whose program takes no more than `limit` bytes; else of the last.
+
+    Args:
+      choices: in order, the most wanted first.
+      make: gives something and the bytes it takes; a call costs a compilation.
+      limit: bytes.
+    """
+    for choice in choices[:-1]:
+        made, num_bytes = make(choice)
+        if num_bytes <= limit:
+            return made
+    return make(choices[-1])[0]
 
 
 def largest_that_fits(most: int, limit: int, num_bytes: Callable[[int], int], guess: int) -> int:

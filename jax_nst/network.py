@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jax_nst.config import Config
-from jax_nst.features import Extractor, Params
+from jax_nst.features import Extractor, Params, choose_precision
 from jax_nst.recipes import RECIPES
 from jax_nst.vgg import network_of, vgg16, vgg19
 from jax_nst.wavelet import wavelet
@@ -42,8 +42,9 @@ def load_network(config: Config, *, params: Params | None = None, quiet: bool = 
             raise ValueError(
                 "weights and pooling are those of a VGG, but features are wavelet; leave one out"
             )
-        _check(config, wavelet())
-        return Network(wavelet(), {}, None)
+        extractor = wavelet(precision=choose_precision(config.precision))
+        _check(config, extractor)
+        return Network(extractor, {}, None)
     if params is not None:
         network = network_of(params) if config.features == "auto" else config.features
         _check(config, _vgg(network, config))
@@ -62,13 +63,14 @@ def load_network(config: Config, *, params: Params | None = None, quiet: bool = 
             UserWarning,
             stacklevel=2,
         )
-        return Network(wavelet(), {}, None)
+        return Network(wavelet(precision=choose_precision(config.precision)), {}, None)
     params = load_params(path, (*layers.content, *layers.style), network=network)
     return Network(extractor, jax.tree.map(jnp.asarray, params), sha256(path))
 
 
 def _vgg(network: str, config: Config) -> Extractor:
-    return {"vgg19": vgg19, "vgg16": vgg16}[network](pooling=config.pooling)
+    precision = choose_precision(config.precision)
+    return {"vgg19": vgg19, "vgg16": vgg16}[network](pooling=config.pooling, precision=precision)
 
 
 def _needs_vgg(config: Config) -> bool:

@@ -4,16 +4,17 @@ Targets, loss weights and params are arguments of the objective, never captured:
 sweep can vmap over any of them, and no weight becomes a constant of the program.
 """
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jax_nst.features import Extractor, Params
-from jax_nst.losses import Losses, content_loss, gram_matrix, style_loss
+from jax_nst.features import Extractor, Params, Stage
+from jax_nst.losses import Losses, at_least_float32, content_loss, gram_matrix, style_loss
 from jax_nst.recipes import Recipe
 
 
@@ -49,9 +50,9 @@ def content_targets(
 ) -> dict[str, Target]:
     """The features of a content, `[H, W, 3]`, at the size of the picture to be made."""
     features = extractor.apply(params, jnp.asarray(content), tuple(layers))
+    wanted = {layer: at_least_float32(features[layer]) for layer in layers}
     return {
-        layer: Target(features[layer], recipe.content_scale(features[layer]) / len(layers))
-        for layer in layers
+        layer: Target(value, recipe.content_scale(value) / len(layers)) for layer, value in wanted.items()
     }
 
 
@@ -109,12 +110,20 @@ def num_positions(
     return {layer: math.prod(feature.shape[:2]) for layer, feature in features.items()}
 
 
-def make_objective(extractor: Extractor, variation: Callable[[jax.Array], jax.Array]) -> Objective:
+REMATS = ("none", "block1", "all")
+"""Which stages of the extractor are computed once more for the gradient, instead of kept: VGG's blocks, the
+wavelets' scales."""
+
+
+def make_objective(
+    extractor: Extractor, variation: Callable[[jax.Array], jax.Array], *, remat: str = "none"
+) -> Objective:
     """The function that is minimised.
 
     Args:
       extractor: where the features come from.
       variation: `(pixels) -> []`, the total variation of the recipe.
+      remat: one of `REMATS`; less memory for more time (Chen et al. 2016, arXiv:1604.06174).
 
     Returns:
       `objective(pixels [H, W, 3], params, targets, loss_weights) -> ([], Losses)`, eq. 7 of
@@ -125,18 +134,40 @@ def make_objective(extractor: Extractor, variation: Callable[[jax.Array], jax.Ar
     def objective(
         pixels: jax.Array, params: Params, targets: Targets, loss_weights: LossWeights
     ) -> tuple[jax.Array, Losses]:
-        layers = tuple(dict.fromkeys((*targets.content, *targets.style)))
-        features = extractor.apply(params, pixels, layers)
-        content = sum(
-            (content_loss(features[layer], *target) for layer, target in targets.content.items()),
-            start=jnp.zeros(()),
-        )
-        style = sum(
-            (style_loss(gram_matrix(features[layer]), *target) for layer, target in targets.style.items()),
-            start=jnp.zeros(()),
-        )
+        stages = extractor.stages(tuple(dict.fromkeys((*targets.content, *targets.style))))
+        again = {"none": 0, "block1": 1, "all": len(stages)}[remat]
+        carry, content, style = pixels, jnp.zeros(()), jnp.zeros(())
+        for number, stage in enumerate(stages):
+            # The losses are taken within the stage: else its features would be kept for them.
+            part = functools.partial(_stage_losses, stage)
+            part = jax.checkpoint(part) if number < again else part
+            carry, of_content, of_style = part(params, carry, targets)
+            content, style = content + of_content, style + of_style
+            if number < again:
+                # First these losses, then the next stage: else XLA's CPU leaves them, and the features
+                # with them, to the end.
+                nothing = jax.lax.stop_gradient(0 * (of_content + of_style))
+                carry = jax.tree.map(lambda x, nothing=nothing: x + nothing.astype(x.dtype), carry)
         tv = variation(pixels)
         total = loss_weights.content * content + loss_weights.style * style + loss_weights.tv * tv
         return total, Losses(total, content, style, tv)
 
     return objective
+
+
+def _stage_losses(
+    stage: Stage, params: Params, carry: Any, targets: Targets
+) -> tuple[Any, jax.Array, jax.Array]:
+    """What the next stage takes, and the content and style losses of the features of this one."""
+    carry, features = stage(params, carry)
+    content = [
+        content_loss(features[name], *target)
+        for name, target in targets.content.items()
+        if name in features
+    ]
+    style = [
+        style_loss(gram_matrix(features[name]), *target)
+        for name, target in targets.style.items()
+        if name in features
+    ]
+    return carry, sum(content, jnp.zeros(())), sum(style, jnp.zeros(()))

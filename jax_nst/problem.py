@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jax_nst.config import DEFAULT_SIZE, Config
+from jax_nst.config import DEFAULT_SIZE, MAX_SIZE, Config
 from jax_nst.features import Extractor, Params
-from jax_nst.images import cover, fit_size, load_picture, resize
+from jax_nst.images import Picture, cover, fit_size, load_picture, resize, resize_picture
 from jax_nst.losses import Losses
 from jax_nst.network import Network, choose_layers
 from jax_nst.objective import LossWeights, Target, Targets, num_positions
@@ -90,6 +90,19 @@ def blend_shares(blend: Sequence[float] | None, num_styles: int) -> tuple[float,
     return tuple(share / total for share in blend)
 
 
+def load_content(path: str, config: Config) -> Picture:
+    """A content as it is in its file; one with alpha at the size of the picture that it is saved with.
+
+    Raises:
+      ImageError: it cannot be read.
+    """
+    picture = load_picture(path)
+    if picture.alpha is None:
+        return picture
+    # By itself, the hidden colour of transparent pixels would bleed into their neighbours.
+    return resize_picture(picture, picture_size(config, picture.pixels.shape))
+
+
 def picture_size(config: Config, shape: tuple[int, ...]) -> int:
     """Longer side of the picture, in pixels, of a content of `shape` [H, W, 3]."""
     return config.size or min(DEFAULT_SIZE, max(shape[:2]))
@@ -98,6 +111,12 @@ def picture_size(config: Config, shape: tuple[int, ...]) -> int:
 def picture_shape(config: Config, shape: tuple[int, ...]) -> tuple[int, int]:
     """(height, width) of the picture, of a content of `shape` [H, W, 3]."""
     return fit_size(shape, picture_size(config, shape))
+
+
+def least_side(network: Network, config: Config) -> int:
+    """Pixels that the shorter side of a picture must have at least."""
+    layers = choose_layers(config, network.extractor)
+    return network.extractor.smallest_side((*layers.content, *layers.style))
 
 
 def fit_content(network: Network, config: Config, content: Pixels) -> np.ndarray:
@@ -112,13 +131,15 @@ def fit_style(
 ) -> np.ndarray:
     """The style, checked, at its size for a picture of `content_shape`."""
     pixels = _checked_pixels("style", style)
-    size = config.style_size or min(max(content_shape), max(pixels.shape))
-    if config.style_size is None:
-        # A long style in a small picture: large enough for the network, as far as its own size goes.
-        least = _least_side(network, config)
-        size = min(
-            max(size, math.ceil(least * max(pixels.shape) / min(pixels.shape[:2]))), max(pixels.shape)
-        )
+    own = max(pixels.shape)
+    # A long style in a small picture: large enough for the network.
+    least = math.ceil(least_side(network, config) * own / min(pixels.shape[:2]))
+    if config.style_size is not None:
+        size = config.style_size
+    elif config.style_scale is not None:
+        size = min(MAX_SIZE, max(least, round(config.style_scale * max(content_shape))))
+    else:
+        size = min(max(least, max(content_shape)), own)
     pixels = resize(pixels, fit_size(pixels.shape, size))
     return _check_side("style", pixels, network, config)
 
@@ -180,13 +201,8 @@ def _checked_pixels(name: str, pixels: Pixels) -> np.ndarray:
     return array
 
 
-def _least_side(network: Network, config: Config) -> int:
-    layers = choose_layers(config, network.extractor)
-    return network.extractor.smallest_side((*layers.content, *layers.style))
-
-
 def _check_side(name: str, pixels: np.ndarray, network: Network, config: Config) -> np.ndarray:
-    least = _least_side(network, config)
+    least = least_side(network, config)
     height, width, _ = pixels.shape
     flag = "size" if name == "content" else "style_size"
     if min(height, width) < least:

@@ -4,20 +4,24 @@ import dataclasses
 import math
 
 from jax_nst.config import Config
-from jax_nst.problem import picture_size
+from jax_nst.images import fit_size
+from jax_nst.network import Network
+from jax_nst.problem import least_side, picture_size
 
 COARSEST = 128
 """Pixels, the longer side of the coarsest picture that `auto` begins with."""
 
 _FACTOR = 2  # from one size to the next
+_SHARE = 0.3  # of the steps, at each size but the last
 
 
-def scale_configs(config: Config, shape: tuple[int, ...]) -> list[Config]:
+def scale_configs(network: Network, config: Config, shape: tuple[int, ...]) -> list[Config]:
     """One config for each size, coarse to fine; the last one paints the picture itself.
 
-    Each has all the steps: the coarser ones together cost a third of the last at the most.
+    The last one has all the steps, the others a share of them: together they cost a tenth of it at most.
 
     Args:
+      network: has a least size, below which `auto` does not go.
       config: `scales` says how many sizes; `auto` for as many as `COARSEST` allows.
       shape: [H, W, 3] of the content.
     """
@@ -26,13 +30,15 @@ def scale_configs(config: Config, shape: tuple[int, ...]) -> list[Config]:
         count = 1 + max(0, math.floor(math.log(size / COARSEST, _FACTOR) + 1e-9))
     else:
         count = int(config.scales)
-    ratios = [_FACTOR**-power for power in reversed(range(1, count))]
-    coarser = [
-        dataclasses.replace(
-            config,
-            size=max(1, round(size * ratio)),
-            style_size=config.style_size and max(1, round(config.style_size * ratio)),
-        )
-        for ratio in ratios
-    ]
-    return [*coarser, config]
+    sizes = [max(1, round(size * _FACTOR**-power)) for power in reversed(range(1, count))]
+    if config.scales == "auto":
+        least = least_side(network, config)
+        sizes = [coarse for coarse in sizes if min(fit_size(shape, coarse)) >= least]
+    return [*(_coarser(config, size, coarse) for coarse in sizes), config]
+
+
+def _coarser(config: Config, size: int, coarse: int) -> Config:
+    """The config of a coarser size; a given size of the style shrinks along."""
+    style_scale = config.style_size / size if config.style_size else config.style_scale
+    steps = max(1, round(_SHARE * config.steps))
+    return dataclasses.replace(config, size=coarse, steps=steps, style_size=None, style_scale=style_scale)

@@ -1,5 +1,6 @@
 """The Python API of one transfer: two pictures in, one out."""
 
+import dataclasses
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -8,17 +9,19 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jax_nst.config import Config
+from jax_nst.config import PATIENCE, Config
 from jax_nst.features import Params
 from jax_nst.images import resize
-from jax_nst.loop import Chunk, steps_in_chunks
+from jax_nst.loop import Chunk, levelled_off, steps_in_chunks
 from jax_nst.losses import NOT_FINITE, Losses
+from jax_nst.memory import first_that_fits, memory_limit
 from jax_nst.network import Network, load_network
+from jax_nst.objective import REMATS
 from jax_nst.problem import Pixels, Problem, blend_shares, make_problem, picture_shape
-from jax_nst.programs import step_programs
+from jax_nst.programs import Advance, step_programs
 from jax_nst.provenance import made_with
 from jax_nst.schedule import scale_configs
-from jax_nst.step import to_pixels
+from jax_nst.step import State, to_pixels
 
 
 class Progress(NamedTuple):
@@ -96,7 +99,7 @@ def run(
     callback: Callback | None = None,
 ) -> Result:
     """As `stylize`, with the network at hand and the styles in a list."""
-    configs = scale_configs(config, np.shape(content))
+    configs = scale_configs(network, config, np.shape(content))
     height, width = picture_shape(config, np.shape(content))
     history: dict[str, Any] = {
         **made_with(network, config),
@@ -106,12 +109,13 @@ def run(
         "steps": [],
     }
     pixels, stopped, problem = None, False, None
+    num_steps = sum(scale.steps + 1 for scale in configs) - 1
     for scale in configs:
         # In float from one size to the next.
         began = time.perf_counter()
         problem = make_problem(network, content, styles, config=scale, blend=blend, start=pixels)
         history["compile_seconds"] += time.perf_counter() - began
-        pixels, stopped = _run_scale(problem, scale, len(configs), (height, width), history, callback)
+        pixels, stopped = _run_scale(problem, scale, num_steps, (height, width), history, callback)
         if stopped:
             break
     if stopped and len(configs) > 1:
@@ -124,7 +128,7 @@ def run(
 def _run_scale(
     problem: Problem,
     config: Config,
-    num_scales: int,
+    num_steps: int,
     shape: tuple[int, int],
     history: dict[str, Any],
     callback: Callback | None,
@@ -134,13 +138,11 @@ def _run_scale(
     Also whether the callback ended the run.
     """
     began, before = time.perf_counter(), history["steps"][-1] if history["steps"] else None
-    programs = step_programs(config, problem.extractor)
-    state = programs.init(problem.start)
-    advance, _ = programs.compile_advance(state, *problem.arguments)
+    state, advance = _compile(problem, config)
     history["compile_seconds"] += time.perf_counter() - began
-    stopped = False
-    chunks = steps_in_chunks(advance, state, problem.arguments, config.steps, save_every=config.save_every)
-    for chunk in chunks:
+    stopped, totals = False, []
+    stops = [stop for stop in (config.save_every, PATIENCE if config.tolerance else 0) if stop]
+    for chunk in steps_in_chunks(advance, state, problem.arguments, config.steps, stops=stops):
         state = chunk.state
         added = _entries(chunk, max(problem.start.shape), before)
         if not (math.isfinite(added[0]["total"]) or chunk.first):
@@ -148,7 +150,7 @@ def _run_scale(
         history["steps"] += added
         progress = Progress(
             int(added[-1]["step"]),
-            num_scales * (config.steps + 1) - 1,
+            num_steps,
             added,
             lambda best=state.best_angles: resize(np.asarray(to_pixels(best)), shape),
             history,
@@ -156,7 +158,24 @@ def _run_scale(
         if callback is not None and callback(progress):
             stopped = True
             break
+        totals += chunk.losses[:, 0].tolist()
+        if levelled_off(np.array(totals), config.tolerance, PATIENCE):
+            break
     return np.asarray(to_pixels(state.best_angles)), stopped
+
+
+def _compile(problem: Problem, config: Config) -> tuple[State, Advance]:
+    """The first state, and the loop, with as little computed twice as memory allows if so wished."""
+
+    def make(remat: str) -> tuple[Any, int]:
+        programs = step_programs(dataclasses.replace(config, remat=remat), problem.extractor)
+        state = jax.eval_shape(programs.init, problem.start)
+        advance, num_bytes = programs.compile_advance(state, *problem.arguments)
+        return (programs, advance), num_bytes
+
+    choices = REMATS if config.remat == "auto" else (config.remat,)
+    programs, advance = first_that_fits(choices, make, memory_limit(jax.local_devices()[0]))
+    return programs.init(problem.start), advance
 
 
 def _entries(chunk: Chunk, size: int, before: dict[str, float] | None) -> list[dict[str, float]]:

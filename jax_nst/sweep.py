@@ -7,14 +7,26 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh
 
-from jax_nst.batch import Outcome, Preparation, Source, failed, in_batches, make_plan, run_batch
+from jax_nst.batch import (
+    STOPPED,
+    Outcome,
+    Plan,
+    Preparation,
+    Source,
+    failed,
+    in_batches,
+    make_plan,
+    run_batch,
+)
 from jax_nst.config import Config
 from jax_nst.features import Params
 from jax_nst.grid import Grid, Item, make_items
+from jax_nst.images import resize
 from jax_nst.losses import Losses
 from jax_nst.network import Network, load_network
 from jax_nst.problem import Pixels, picture_shape
 from jax_nst.programs import ITEMS
+from jax_nst.schedule import scale_configs
 
 
 class SweepProgress(NamedTuple):
@@ -26,7 +38,7 @@ class SweepProgress(NamedTuple):
     batch: list[int]
     """Which items are at work."""
     step: int
-    """Updates that each of them has had."""
+    """Updates that each of them has had; of several scales, all together."""
     num_steps: int
 
 
@@ -45,7 +57,7 @@ class SweepResult(NamedTuple):
     losses: Losses
     """Each `[items]`, of those pictures; NaN for an item that failed."""
     history: Losses
-    """Each `[items, steps + 1]`, NaN where a run ended before."""
+    """Each `[items, steps + 1]`, at the full size; NaN where a run ended before."""
     seconds: np.ndarray
     """`[items]`, its share of the time of its batch."""
     status: list[str]
@@ -76,13 +88,11 @@ def sweep(
       callback: called now and then with a `SweepProgress`; to show it, or to stop.
 
     Raises:
-      ValueError: a setting does not fit; `config.scales` is one that does not yet.
+      ValueError: a setting does not fit.
       WeightsError: as `load_network`.
     """
     contents, styles = (_sequence(pictures) for pictures in (contents, styles))
     items = make_items(grid, len(contents), len(styles), config)
-    if config.scales != "1":
-        raise ValueError("scales are for stylize so far; leave them out of a sweep")
     network = load_network(config, params=params)
     outcomes: list[Outcome] = []
     for _, batch_outcomes in run_sweep(
@@ -156,35 +166,107 @@ def run_sweep(
       Which items were in a batch, and their outcomes; where there are several processes, of its own only.
     """
     wanted = set(range(len(items)) if todo is None else todo)
-    groups: dict[tuple[int, int], list[int]] = {}
+    groups: dict[tuple[tuple[int, int], ...], list[int]] = {}
     unreadable = []
     for index, item in enumerate(items):
-        source = contents[item.content]
-        if source.shape is not None:
-            groups.setdefault(picture_shape(item.config, source.shape), []).append(index)
+        shape = contents[item.content].shape
+        if shape is not None:
+            configs = scale_configs(network, item.config, shape)
+            groups.setdefault(tuple(picture_shape(config, shape) for config in configs), []).append(index)
         elif index in wanted:
-            unreadable.append(failed(index, source.error))
+            unreadable.append(failed(index, contents[item.content].error))
     if unreadable:
         yield [outcome.item for outcome in unreadable], unreadable if jax.process_index() == 0 else []
     done = len(unreadable)
     mesh = Mesh(np.asarray(jax.devices()), (ITEMS,), axis_types=(AxisType.Auto,))
-    preparation = Preparation(network, contents, styles)
-    for shape, group in groups.items():
+    for shapes, group in groups.items():
         left = [index for index in group if index in wanted]
         if not left:
             continue
-        all_items, left_items = ([items[index] for index in part] for part in (group, left))
-        plan = make_plan(network, mesh, shape, all_items, left_items, batch)
-        for chosen in in_batches(left, plan.size):
+        scales = _make_scales(network, mesh, contents, styles, items, shapes, group, left, batch)
+        num_steps = sum(scale.plan.config.steps + 1 for scale in scales) - 1
+        for chosen in in_batches(left, scales[-1].plan.size):
+            progress = SweepProgress(done, len(wanted), list(chosen), 0, num_steps)
 
-            def tell(step: int, chosen: Sequence[int] = chosen, done: int = done) -> bool | None:
-                progress = SweepProgress(done, len(wanted), list(chosen), step, items[0].config.steps)
-                return callback(progress) if callback else None
+            def tell(step: int, progress: SweepProgress = progress) -> bool | None:
+                return callback(progress._replace(step=step)) if callback else None
 
-            outcomes, ended = run_batch(
-                plan, preparation, [(index, items[index]) for index in chosen], tell
-            )
+            outcomes, ended = _run_scales(scales, chosen, tell)
             yield list(chosen), outcomes
             if ended:
                 return
             done += len(chosen)
+
+
+class _Scale(NamedTuple):
+    """One size of a group of items: how they are run at it."""
+
+    plan: Plan
+    preparation: Preparation
+    items: dict[int, Item]
+    """With the config of this size."""
+
+
+def _make_scales(
+    network: Network,
+    mesh: Mesh,
+    contents: Sequence[Source],
+    styles: Sequence[Source],
+    items: Sequence[Item],
+    shapes: Sequence[tuple[int, int]],
+    group: Sequence[int],
+    left: Sequence[int],
+    batch: int | None,
+) -> list[_Scale]:
+    """The sizes of a group of items, coarse to fine; as many at once at each as the finest allows."""
+    scales: list[_Scale] = []
+    for number in reversed(range(len(shapes))):
+        of_scale = {}
+        for index in group:
+            shape = contents[items[index].content].shape
+            assert shape is not None
+            of_scale[index] = items[index]._replace(
+                config=scale_configs(network, items[index].config, shape)[number]
+            )
+        all_items, left_items = ([of_scale[index] for index in part] for part in (group, left))
+        plan = make_plan(network, mesh, shapes[number], all_items, left_items, batch)
+        batch = plan.size
+        scales.insert(0, _Scale(plan, Preparation(network, contents, styles), of_scale))
+    return scales
+
+
+def _run_scales(
+    scales: Sequence[_Scale], chosen: Sequence[int], tell: Callable[[int], bool | None]
+) -> tuple[list[Outcome], bool]:
+    """Runs a batch at each size, from the pictures of the size before; as `run_batch`.
+
+    The losses are those of the last size; an item that did not come to it has none.
+    """
+    found: dict[int, Outcome] = {}
+    ended, last, before = False, scales[-1], 0
+    for scale in scales:
+        outcomes, ended = run_batch(
+            scale.plan,
+            scale.preparation,
+            [(index, scale.items[index]) for index in chosen],
+            lambda step, before=before: tell(before + step),
+            {index: outcome.pixels for index, outcome in found.items()},
+        )
+        before += scale.plan.config.steps + 1
+        for outcome in outcomes:
+            spent = found[outcome.item].seconds if outcome.item in found else 0.0
+            found[outcome.item] = outcome._replace(seconds=spent + outcome.seconds)
+        if ended:
+            if scale is not last:
+                shape = last.plan.slots.shape
+                found = {index: _unfinished(outcome, shape) for index, outcome in found.items()}
+            break
+    return [found[index] for index in sorted(found)], ended
+
+
+def _unfinished(outcome: Outcome, shape: tuple[int, int]) -> Outcome:
+    """Of a smaller size, as the outcome of the full one: its losses do not compare."""
+    if outcome.pixels is None:
+        return outcome
+    status = f"{STOPPED} at {max(outcome.pixels.shape)} pixels, after step {len(outcome.losses) - 1}"
+    return outcome._replace(pixels=resize(outcome.pixels, shape), losses=outcome.losses[:0], status=status)

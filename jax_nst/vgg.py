@@ -8,12 +8,13 @@ that preprocessing is the first line of the network, so pixels are RGB in [0, 1]
 
 import functools
 from collections.abc import Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jax_nst.features import Extractor, Features, Params
+from jax_nst.features import PRECISIONS, Extractor, Features, Params, Stage, dtype_of, products_of
 
 CHANNELS = (64, 128, 256, 512, 512)
 """Output channels of the convolutions of each block; a pooling ends the block."""
@@ -68,24 +69,46 @@ class VGG(nn.Module):
       network: `vgg19` or `vgg16`.
       layers: the names of the features to return.
       pooling: `max`, as trained, or `average`, as Gatys et al. prefer.
+      precision: of the features, see `features.PRECISIONS`.
     """
 
     network: str
     layers: tuple[str, ...]
     pooling: str = "max"
+    precision: str = "float32"
 
-    @nn.compact
+    def setup(self) -> None:
+        """The convolutions, named as the paper does."""
+        for conv in needed_convs(self.network, self.layers):
+            channels = kernel_shape(conv)[-1]
+            dtype, precision = dtype_of(self.precision), products_of(self.precision)
+            setattr(self, conv, nn.Conv(channels, (3, 3), dtype=dtype, precision=precision))
+
     def __call__(self, pixels: jax.Array) -> Features:
         """`[H, W, 3]` RGB in [0, 1] -> layer name -> `[h, w, C]`."""
-        x = 255.0 * pixels[..., ::-1] - jnp.asarray(BGR_MEAN, pixels.dtype).reshape(1, 1, 3)
-        features = {}
-        block = "1"
-        for conv in needed_convs(self.network, self.layers):
-            if conv[4] != block:
-                block, x = conv[4], pool(x, self.pooling)
-            x = features[conv] = nn.Conv(CHANNELS[int(block) - 1], (3, 3), name=conv)(x)
-            x = features[conv.replace("conv", "relu")] = nn.relu(x)
+        x, features = pixels, {}
+        for block in self.blocks:
+            x, found = self.block(x, block)
+            features |= found
         return {layer: features[layer] for layer in self.layers}
+
+    @property
+    def blocks(self) -> range:
+        """Numbers of the blocks that are needed, from 1."""
+        return range(1, int(needed_convs(self.network, self.layers)[-1][4]) + 1)
+
+    def block(self, x: jax.Array, number: int) -> tuple[jax.Array, Features]:
+        """One block, of pixels or of what the one before gives: its end, pooled, and what is asked for."""
+        if number == 1:
+            x = 255.0 * x[..., ::-1] - jnp.asarray(BGR_MEAN, x.dtype).reshape(1, 1, 3)
+        features = {}
+        for conv in needed_convs(self.network, self.layers):
+            if int(conv[4]) == number:
+                x = features[conv] = getattr(self, conv)(x)
+                x = features[conv.replace("conv", "relu")] = nn.relu(x)
+        if number < self.blocks[-1]:
+            x = pool(x, self.pooling)
+        return x, {layer: features[layer] for layer in self.layers if layer in features}
 
 
 def pool(x: jax.Array, pooling: str) -> jax.Array:
@@ -136,10 +159,13 @@ def network_of(params: Params) -> str:
     return "vgg16" if beyond and "conv3_4" not in params else "vgg19"
 
 
-def _apply(
-    params: Params, pixels: jax.Array, layers: Sequence[str], *, network: str, pooling: str
-) -> Features:
-    return VGG(network, tuple(layers), pooling).apply({"params": params}, pixels)  # pyright: ignore[reportReturnType]
+def _stages(layers: Sequence[str], *, network: str, pooling: str, precision: str) -> list[Stage]:
+    vgg = VGG(network, tuple(layers), pooling, precision)
+
+    def stage(params: Params, x: jax.Array, *, number: int) -> Any:
+        return vgg.apply({"params": params}, x, number, method="block")
+
+    return [functools.partial(stage, number=number) for number in vgg.blocks]
 
 
 def _stride(layers: Sequence[str]) -> int:
@@ -153,15 +179,16 @@ def _halo(layers: Sequence[str], *, network: str) -> int:
 
 
 @functools.cache
-def _extractor(network: str, pooling: str) -> Extractor:
-    if pooling not in POOLINGS:
-        raise ValueError(f"unknown pooling {pooling!r}; the valid ones are {', '.join(POOLINGS)}")
+def _extractor(network: str, pooling: str, precision: str) -> Extractor:
+    for name, value, choices in (("pooling", pooling, POOLINGS), ("precision", precision, PRECISIONS)):
+        if value not in choices:
+            raise ValueError(f"unknown {name} {value!r}; the valid ones are {', '.join(choices)}")
     return Extractor(
         name=network,
         layers=LAYERS[network],
         content_layers=CONTENT_LAYERS,
         style_layers=STYLE_LAYERS,
-        apply=functools.partial(_apply, network=network, pooling=pooling),
+        stages=functools.partial(_stages, network=network, pooling=pooling, precision=precision),
         stride=_stride,
         halo=functools.partial(_halo, network=network),
         smallest_side=_stride,
@@ -170,14 +197,14 @@ def _extractor(network: str, pooling: str) -> Extractor:
     )
 
 
-def vgg19(*, pooling: str = "max") -> Extractor:
+def vgg19(*, pooling: str = "max", precision: str = "float32") -> Extractor:
     """The 19-layer network; its params come from `weights.load_params`."""
-    return _extractor("vgg19", pooling)
+    return _extractor("vgg19", pooling, precision)
 
 
-def vgg16(*, pooling: str = "max") -> Extractor:
+def vgg16(*, pooling: str = "max", precision: str = "float32") -> Extractor:
     """The 16-layer network; its params come from `weights.load_params`."""
-    return _extractor("vgg16", pooling)
+    return _extractor("vgg16", pooling, precision)
 
 
 def extract_features(params: Params, pixels: jax.Array, layers: Sequence[str]) -> Features:
@@ -194,6 +221,6 @@ def extract_features(params: Params, pixels: jax.Array, layers: Sequence[str]) -
     Raises:
       ValueError: a layer is unknown.
     """
-    extractor = _extractor(network_of(params), "max")
+    extractor = _extractor(network_of(params), "max", "float32")
     extractor.check_layers(layers)
     return extractor.apply(params, pixels, layers)

@@ -14,12 +14,13 @@ Layer `luma{s}`, `[h, w, 32]`: the responses of the luminance alone.
 
 import functools
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jax_nst.features import Extractor, Features, Params
+from jax_nst.features import PRECISIONS, Extractor, Features, Params, Stage, dtype_of, products_of
 
 NUM_SCALES = 5
 NUM_ORIENTATIONS = 8
@@ -79,38 +80,51 @@ def _average_blocks(x: jax.Array) -> jax.Array:
     return jnp.mean(x.reshape(-(-h // 2), 2, -(-w // 2), 2, channels), axis=(1, 3))
 
 
-def _filter(rgb: jax.Array) -> jax.Array:
+def _filter(rgb: jax.Array, precision: str) -> jax.Array:
     """The wavelet coefficients of the opponent colours, `[h, w, 3]` -> `[h, w, 48]`."""
-    r = _RADIUS
+    r, dtype = _RADIUS, dtype_of(precision, rgb.dtype)
     mirrored = jnp.pad(rgb, ((r, r), (r, r), (0, 0)), mode="reflect")
     # Padded the same and cropped: on a CPU the gradient of a "VALID" convolution is six times slower. The
     # barrier keeps XLA from making one of the two.
     y = jax.lax.conv_general_dilated(
-        mirrored[None],
-        jnp.asarray(_colour_bank(), rgb.dtype),
+        (mirrored - 0.5)[None].astype(dtype),  # the wavelets do not see a constant, but bfloat16 does
+        jnp.asarray(_colour_bank(), dtype),
         (1, 1),
         "SAME",
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        precision=products_of(precision),
     )
     return jax.lax.optimization_barrier(y)[0][r:-r, r:-r]
 
 
-def _apply(params: Params, pixels: jax.Array, layers: Sequence[str]) -> Features:
+def _scale(
+    params: Params, carry: tuple[jax.Array, jax.Array | None], *, number: int, layers: Any, precision: str
+) -> tuple[tuple[jax.Array, jax.Array], Features]:
+    """One scale, of the picture halved and the responses of the finer scale."""
     del params
-    features: Features = {}
-    rgb, finer = pixels, None
-    for scale in range(1, max(int(layer[-1]) for layer in layers) + 1):
-        y = _filter(rgb)
-        luma = y[..., : 2 * NUM_ORIENTATIONS]
-        low = rgb @ jnp.asarray(_OPPONENT.T, rgb.dtype)
-        own = [jax.nn.relu(y), jax.nn.relu(-y), low, jnp.ones_like(low[..., :1])]
-        features[f"scale{scale}"] = jnp.concatenate(
+    rgb, finer = carry
+    y = _filter(rgb, precision)
+    luma = y[..., : 2 * NUM_ORIENTATIONS]
+    low = (rgb @ jnp.asarray(_OPPONENT.T, rgb.dtype)).astype(y.dtype)
+    own = [jax.nn.relu(y), jax.nn.relu(-y), low, jnp.ones_like(low[..., :1])]
+    features = {
+        f"scale{number}": jnp.concatenate(
             own if finer is None else [*own, _average_blocks(finer)], axis=-1
-        )
-        features[f"luma{scale}"] = jax.nn.relu(jnp.concatenate([luma, -luma], axis=-1))
-        finer = jnp.concatenate(own[:2], axis=-1)
-        rgb = _halve(rgb)
-    return {layer: features[layer] for layer in layers}
+        ),
+        f"luma{number}": jax.nn.relu(jnp.concatenate([luma, -luma], axis=-1)),
+    }
+    carry = _halve(rgb), jnp.concatenate(own[:2], axis=-1)
+    return carry, {layer: value for layer, value in features.items() if layer in layers}
+
+
+def _stages(layers: Sequence[str], *, precision: str) -> list[Stage]:
+    scale = functools.partial(_scale, layers=layers, precision=precision)
+
+    def finest(params: Params, pixels: jax.Array) -> Any:
+        return scale(params, (pixels, None), number=1)
+
+    coarsest = max(int(layer[-1]) for layer in layers)
+    return [finest, *(functools.partial(scale, number=number) for number in range(2, coarsest + 1))]
 
 
 def _stride(layers: Sequence[str]) -> int:
@@ -128,15 +142,21 @@ def _smallest_side(layers: Sequence[str]) -> int:
     return (_RADIUS + 1) * _stride(layers)
 
 
-@functools.cache
-def wavelet() -> Extractor:
+def wavelet(*, precision: str = "float32") -> Extractor:
     """The extractor; its params are `{}`."""
+    return _extractor(precision)
+
+
+@functools.cache
+def _extractor(precision: str) -> Extractor:
+    if precision not in PRECISIONS:
+        raise ValueError(f"unknown precision {precision!r}; the valid ones are {', '.join(PRECISIONS)}")
     return Extractor(
         name="wavelet",
         layers=LAYERS,
         content_layers=CONTENT_LAYERS,
         style_layers=STYLE_LAYERS,
-        apply=_apply,
+        stages=functools.partial(_stages, precision=precision),
         stride=_stride,
         halo=_halo,
         smallest_side=_smallest_side,

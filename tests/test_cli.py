@@ -55,13 +55,15 @@ def test_defaults_are_those_of_config():
 
 def test_every_setting_round_trips():
     config = Config(
-        size=100, style_size=50, features="vgg16", weights="w.h5", recipe="sushant097", optimizer="adam",
+        size=100, style_scale=0.5, features="vgg16", weights="w.h5", recipe="sushant097", optimizer="adam",
         steps=7, learning_rate=0.5, content_weight=2.0, style_weight=3.0, tv_weight=4.0,
         content_layers=("relu1_1",), style_layers=("relu1_2", "relu2_1"), style_layer_weights=(0.25, 0.75),
-        pooling="average", init="noise", seed=5, save_every=6, scales="auto",
+        pooling="average", init="noise", seed=5, save_every=6, scales="auto", tolerance=0.1,
+        precision="tf32", remat="all",
     )  # fmt: skip
-    changed = dataclasses.asdict(config)
-    assert all(changed[field.name] != field.default for field in dataclasses.fields(Config))
+    changed = {name: value for name, value in dataclasses.asdict(config).items() if name != "style_size"}
+    assert all(changed[name] != getattr(Config(), name) for name in changed)
+    assert cli.to_job(parse("--content=c.png", "--style=s.png", "--style_size=7")).config.style_size == 7
     texts = {k: ",".join(map(str, v)) if isinstance(v, tuple) else str(v) for k, v in changed.items()}
     pictures = ("--content=c.png", "--style=s.png")
     job = cli.to_job(parse(*pictures, *(f"--{name}={text}" for name, text in texts.items())))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from jax_nst.loop import steps_in_chunks
+from jax_nst.loop import levelled_off, steps_in_chunks
 
 
 def counting(calls, blocks=1):
@@ -31,7 +31,7 @@ def test_one_evaluation_more_than_updates(num_steps, in_step):
 
 
 def test_a_chunk_ends_where_something_is_to_be_saved():
-    chunks = list(steps_in_chunks(counting([]), 0, (0.0,), 20, save_every=6))
+    chunks = list(steps_in_chunks(counting([]), 0, (0.0,), 20, stops=[6]))
     ends = {chunk.first + len(chunk.losses) - 1 for chunk in chunks}
     assert {6, 12, 18, 20} <= ends
 
@@ -47,3 +47,16 @@ def test_more_rows_than_were_asked_for_are_cut():
         return state + count, [np.zeros((32, 4))]
 
     assert sum(len(chunk.losses) for chunk in steps_in_chunks(padded, 0, (), 9)) == 10
+
+
+def test_levelled_off():
+    falling = 10.0 * 0.9 ** np.arange(40)
+    assert not levelled_off(falling, 0.5, 5)
+    assert levelled_off(falling, 0.5, 3)  # 0.9^3 = 0.73, 0.37 of the new best
+    flat = np.concatenate([falling, np.full(5, falling[-1])])
+    assert levelled_off(flat, 1e-6, 5)
+    assert not levelled_off(flat, 1e-6, 6)
+    assert not levelled_off(flat, 0.0, 5)
+    assert not levelled_off(falling[:5], 0.9, 5)
+    worse = np.concatenate([falling, [np.nan, np.inf, 99.0, 98.0, np.nan]])
+    assert levelled_off(worse, 1e-6, 5)

@@ -1,7 +1,7 @@
 import jax
 import pytest
 
-from jax_nst.memory import largest_that_fits, memory_limit
+from jax_nst.memory import first_that_fits, largest_that_fits, memory_limit
 
 
 @pytest.mark.parametrize("fixed", [0, 50, 500])
@@ -40,3 +40,15 @@ def test_memory_of_an_accelerator_is_what_it_says():
             return {"bytes_limit": 1000, "bytes_in_use": 100}
 
     assert memory_limit(Device()) == 810
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(100, "a"), (20, "b"), (19, "c"), (1, "c")])
+def test_the_first_choice_that_fits_else_the_last(limit, expected):
+    tried = []
+
+    def make(choice):
+        tried.append(choice)
+        return f"made of {choice}", {"a": 100, "b": 20, "c": 10}[choice]
+
+    assert first_that_fits("abc", make, limit) == f"made of {expected}"
+    assert tried == list("abc"[: "abc".index(expected) + 1])

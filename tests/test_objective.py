@@ -5,7 +5,8 @@ import pytest
 from conftest import make_targets, picture, vgg_params
 
 from jax_nst.losses import absolute_variation, gram_matrix, total_variation
-from jax_nst.objective import LossWeights, make_objective
+from jax_nst.objective import REMATS, LossWeights, make_objective
+from jax_nst.programs import compiler_options
 from jax_nst.recipes import RECIPES
 from jax_nst.vgg import vgg16, vgg19
 from jax_nst.wavelet import wavelet
@@ -87,6 +88,68 @@ def small():
     content, style = (jnp.asarray(picture(20, 24, seed)) for seed in range(2))
     objective, targets = problem(vgg19(), params, RECIPES["normalized"], content, style, *VGG_LAYERS)
     return objective, params, targets, content, style
+
+
+@pytest.mark.parametrize("remat", REMATS)
+@pytest.mark.parametrize("features", ["vgg19", "wavelet"])
+def test_what_is_computed_twice_changes_nothing(features, remat):
+    shape = (40, 48)
+    content, style = (jnp.asarray(picture(*shape, seed)) for seed in range(2))
+    params = vgg_params("vgg19", ("relu2_1",)) if features == "vgg19" else {}
+    extractor = {"vgg19": vgg19, "wavelet": wavelet}[features]()
+    layers = (("relu2_1",), ("relu1_1", "relu2_1")) if params else (("luma2",), ("scale1", "scale2"))
+    recipe = RECIPES["normalized"]
+    _, targets = problem(extractor, params, recipe, content, style, *layers)
+    start = jnp.asarray(picture(*shape, 5))
+
+    def measured(remat):
+        objective = make_objective(extractor, recipe.variation, remat=remat)
+        jitted = jax.jit(
+            jax.value_and_grad(lambda x: objective(x, params, targets, weights(1, 1000, 5))[0])
+        )
+        value, gradient = jitted(start)
+        count = jitted.lower(start).as_text().count("stablehlo.convolution")
+        return float(value), np.asarray(gradient), count
+
+    value, gradient, count = measured(remat)
+    exact = measured("none")
+    assert value == pytest.approx(exact[0], rel=1e-5)
+    np.testing.assert_allclose(gradient, exact[1], rtol=1e-3, atol=1e-5 * np.abs(exact[1]).max())
+    # The convolutions of the finest stage once more, or of all.
+    assert count >= exact[2] + {"none": 0, "block1": 1, "all": 2}[remat]
+
+
+def test_what_is_computed_twice_needs_less_memory():
+    """The whole VGG, by XLA's own account of its buffers."""
+    extractor, recipe, num_bytes = vgg19(), RECIPES["normalized"], {}
+    params = vgg_params("vgg19", ("relu5_1",))
+    blank = jnp.full((256, 256, 3), 0.5)
+    _, targets = problem(extractor, params, recipe, blank, blank, *DEFAULT_LAYERS)
+    for remat in REMATS:
+        objective = make_objective(extractor, recipe.variation, remat=remat)
+        gradient = jax.jit(jax.grad(lambda *arguments, f=objective: f(*arguments)[0]))
+        compiled = gradient.lower(blank, params, targets, weights(1, 1000, 5)).compile(compiler_options())
+        num_bytes[remat] = compiled.memory_analysis().temp_size_in_bytes
+    assert num_bytes["all"] <= num_bytes["block1"] < 0.9 * num_bytes["none"]
+
+
+def test_losses_of_features_in_bfloat16_are_float32(small):
+    _, params, _, content, style = small
+    start = jnp.asarray(picture(20, 24, 5))
+    values, gradients = [], []
+    for precision in ("float32", "bfloat16"):
+        extractor = vgg19(precision=precision)
+        objective, targets = problem(extractor, params, RECIPES["normalized"], content, style, *VGG_LAYERS)
+        value, gradient = jax.value_and_grad(
+            lambda x, f=objective, t=targets: f(x, params, t, weights(1, 1000, 5))[0]
+        )(start)
+        assert {x.dtype for x in jax.tree.leaves(targets)} == {jnp.dtype("float32")}
+        assert value.dtype == gradient.dtype == jnp.float32
+        values.append(float(value))
+        gradients.append(np.asarray(gradient))
+    assert values[1] == pytest.approx(values[0], rel=0.02)
+    error = np.linalg.norm(gradients[1] - gradients[0]) / np.linalg.norm(gradients[0])
+    assert 0 < error < 0.1
 
 
 def test_total_is_the_weighted_sum_of_the_terms(small):

@@ -8,7 +8,7 @@ from conftest import EXAMPLES, make_targets
 from jax_nst import load_image
 from jax_nst import optimizers as module
 from jax_nst.objective import LossWeights, make_objective
-from jax_nst.optimizers import OPTIMIZERS, guarded_lbfgs, make_optimizer
+from jax_nst.optimizers import OPTIMIZERS, amplify, guarded_lbfgs, make_optimizer, precondition
 from jax_nst.recipes import RECIPES
 from jax_nst.step import make_step
 from jax_nst.wavelet import wavelet
@@ -39,9 +39,59 @@ def quadratic(x):
 def test_every_optimizer_minimises_a_quadratic(name):
     rate = {"lbfgs": 1.0, "adam": 0.3}[name]
     values, *_ = minimize(
-        quadratic, jnp.ones(30), make_optimizer(name, learning_rate=rate, num_steps=150), 150
+        lambda x: quadratic(x.ravel()),
+        jnp.ones((2, 5, 3)),
+        make_optimizer(name, learning_rate=rate, num_steps=150),
+        150,
     )
     assert values[-1] < 1e-4 * values[0]
+
+
+@pytest.mark.parametrize("shape", [(6, 8, 3), (5, 7, 3), (1, 1, 3)])
+def test_amplify_is_a_gain_of_each_frequency_of_each_colour(shape, rng):
+    """Against a matrix of complex waves, one frequency after the other."""
+    x = rng.normal(size=shape).astype(np.float32)
+    h, w, _ = shape
+    gains = np.empty(shape)
+    for i in range(h):
+        for j in range(w):
+            down, across = (min(k, n - k) / n for k, n in ((i, h), (j, w)))
+            of_frequency = (down**2 + across**2 + module._KNEE**2) ** (-module._POWER / 2)
+            gains[i, j] = of_frequency * np.array(module._COLOUR_GAINS)
+    colours = np.array([[1, 1, 1], [1, -1, 0], [-1, -1, 2]], float)
+    colours /= np.linalg.norm(colours, axis=1, keepdims=True)
+    waves_down, waves_across = (
+        np.exp(-2j * np.pi * np.outer(np.arange(n), np.arange(n)) / n) for n in (h, w)
+    )
+    spectrum = np.einsum("ai,bj,ijc,oc->abo", waves_down, waves_across, x, colours) * gains
+    back = np.einsum("ia,jb,abo,oc->ijc", waves_down.conj().T, waves_across.conj().T, spectrum, colours)
+    expected = back.real / (h * w)
+    actual = amplify(jnp.asarray(x))
+    ratio = np.linalg.norm(actual) / np.linalg.norm(expected)
+    np.testing.assert_allclose(actual, ratio * expected, atol=1e-5)
+
+
+def test_amplify_is_symmetric_and_keeps_the_power_of_noise(rng):
+    x, y = rng.normal(size=(2, 64, 81, 3)).astype(np.float32)
+    assert float(jnp.vdot(amplify(x), y)) == pytest.approx(float(jnp.vdot(x, amplify(y))), abs=0.05)
+    assert float(jnp.mean(amplify(x) ** 2)) == pytest.approx(1, abs=0.05)
+    mapped = jax.vmap(amplify)(jnp.stack([x, y]))
+    np.testing.assert_allclose(mapped[1], jax.jit(amplify)(y), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_precondition_is_a_change_of_variables(name, rng):
+    """The same points as the inner optimizer finds for f(start + P z), from z = 0."""
+    inner = {"lbfgs": guarded_lbfgs(1.0), "adam": optax.with_extra_args_support(optax.adam(0.1))}[name]
+    start = jnp.asarray(rng.normal(size=(4, 6, 3)).astype(np.float32))
+
+    def function(x):
+        return quadratic(x.ravel())
+
+    values, x, _ = minimize(function, start, precondition(inner), 12)
+    expected, z, _ = minimize(lambda z: function(start + amplify(z)), jnp.zeros_like(start), inner, 12)
+    np.testing.assert_allclose(values, expected, rtol=1e-2)
+    np.testing.assert_allclose(x, start + amplify(z), atol=1e-2)
 
 
 def test_lbfgs_solves_rosenbrock_without_a_line_search():
@@ -190,12 +240,12 @@ def test_steps_double_where_the_loss_is_concave():
 
 
 def test_adam_ends_with_a_rate_of_zero():
-    optimizer, x = make_optimizer("adam", num_steps=10), jnp.ones(3)
+    optimizer, x = make_optimizer("adam", num_steps=10), jnp.ones((1, 1, 3))
     state, sizes = optimizer.init(x), []
     for _ in range(11):
-        updates, state = optimizer.update(jnp.ones(3), state, x, value=jnp.asarray(1.0))
-        sizes.append(float(jnp.abs(updates).max()))
-    assert sizes[0] == pytest.approx(module.LEARNING_RATES["adam"], rel=1e-3)
+        updates, state = optimizer.update(amplify(x), state, x, value=jnp.asarray(1.0))
+        sizes.append(float(jnp.sqrt(jnp.mean(updates**2))))
+    assert sizes[0] == pytest.approx(module.LEARNING_RATES["adam"], rel=0.5)
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[-1] < 1e-6
 

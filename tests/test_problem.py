@@ -1,11 +1,20 @@
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
 from conftest import picture
 
-from jax_nst import Config, stylize
+from jax_nst import Config, save_image, stylize
 from jax_nst.network import load_network
-from jax_nst.problem import blend_shares, make_problem, picture_size, starting_pixels
+from jax_nst.problem import (
+    blend_shares,
+    fit_style,
+    load_content,
+    make_problem,
+    picture_size,
+    starting_pixels,
+)
 
 WAVELET = Config(features="wavelet", content_layers=("luma2",), style_layers=("scale1", "scale2"), steps=8)
 
@@ -14,6 +23,25 @@ def test_sizes():
     assert picture_size(Config(), (3000, 4000, 3)) == 512
     assert picture_size(Config(), (300, 200, 3)) == 300
     assert picture_size(Config(size=700), (300, 200, 3)) == 700
+
+
+@pytest.mark.parametrize(
+    ("settings", "side"),
+    [({}, 32), ({"style_scale": 1.5}, 48), ({"style_scale": 0.75}, 24), ({"style_size": 50}, 50)],
+)
+def test_size_of_the_style(settings, side):
+    """Its own if that is smaller; relative to the picture, upwards too, or absolute."""
+    config = dataclasses.replace(WAVELET, size=32, **settings)
+    small = fit_style(load_network(config), config, picture(20, 40, 1), (24, 32, 3))
+    assert max(small.shape) == side
+
+
+def test_a_content_with_alpha_is_read_at_its_size(tmp_path):
+    save_image(tmp_path / "a.png", picture(20, 40, 1), alpha=np.ones((20, 40)))
+    save_image(tmp_path / "b.png", picture(20, 40, 1))
+    config = Config(size=20)
+    assert load_content(str(tmp_path / "a.png"), config).pixels.shape == (10, 20, 3)
+    assert load_content(str(tmp_path / "b.png"), config).pixels.shape == (20, 40, 3)
 
 
 def test_a_blend_is_the_mixture_of_the_gram_matrices():

@@ -11,7 +11,9 @@ from jax_nst.network import load_network
 from jax_nst.problem import make_problem
 from jax_nst.programs import ITEMS, _num_bytes, step_programs
 
-WAVELET = Config(features="wavelet", content_layers=("luma2",), style_layers=("scale1",), steps=4)
+WAVELET = Config(
+    features="wavelet", content_layers=("luma2",), style_layers=("scale1",), steps=4, remat="none"
+)
 
 
 def bytes_of_a_plan(num_contents, weights):

@@ -6,16 +6,18 @@ from conftest import picture
 
 from jax_nst import Config, Grid, stylize, sweep
 from jax_nst.images import resize
+from jax_nst.network import load_network
 from jax_nst.schedule import scale_configs
 
 WAVELET = Config(
-    features="wavelet", content_layers=("luma1",), style_layers=("scale1", "scale2"), steps=6, size=48
+    features="wavelet", content_layers=("luma1",), style_layers=("scale1", "scale2"), steps=10, size=48
 )
+NETWORK = load_network(WAVELET)
 TWO_SCALES = dataclasses.replace(WAVELET, scales="2")
 
 
 def sizes(config, shape=(300, 400, 3)):
-    return [scale.size for scale in scale_configs(config, shape)]
+    return [scale.size for scale in scale_configs(NETWORK, config, shape)]
 
 
 @pytest.mark.parametrize(
@@ -34,10 +36,26 @@ def test_sizes_double_up_to_that_of_the_picture(scales, size, expected):
 
 
 def test_a_given_size_of_the_style_shrinks_along_and_the_rest_stays():
-    coarse, full = scale_configs(Config(scales="2", size=512, style_size=301, seed=5), (300, 400, 3))
-    assert (coarse.style_size, full.style_size) == (150, 301)
-    assert coarse.seed == 5
-    assert full == Config(scales="2", size=512, style_size=301, seed=5)
+    config = Config(scales="2", size=512, style_size=301, seed=5)
+    coarse, full = scale_configs(NETWORK, config, (300, 400, 3))
+    assert (coarse.style_size, coarse.style_scale) == (None, 301 / 512)
+    assert (coarse.seed, coarse.steps, full.steps) == (5, 60, 200)
+    assert full == config
+    relative = dataclasses.replace(config, style_size=None, style_scale=0.5)
+    assert [scale.style_scale for scale in scale_configs(NETWORK, relative, (300, 400, 3))] == [0.5, 0.5]
+
+
+def test_auto_leaves_out_what_is_too_small_for_the_network():
+    """A panorama, and wavelets of all five scales: 64 pixels at least on the shorter side."""
+    config = Config(features="wavelet", scales="auto", size=1024)
+    sizes = [scale.size for scale in scale_configs(load_network(config), config, (300, 1000, 3))]
+    assert sizes == [256, 512, 1024]
+
+
+def test_a_small_style_is_enlarged_for_the_network_at_the_coarse_sizes():
+    config = Config(features="wavelet", scales="2", size=128, style_size=70, steps=2)
+    result = stylize(picture(128, 128), picture(70, 70), config=config)
+    assert [step["size"] for step in result.history["steps"]] == [64, 64, 128, 128, 128]
 
 
 @pytest.mark.parametrize("scales", ["0", "17", "many", "-1", "1.5"])
@@ -49,7 +67,7 @@ def test_scales_that_will_not_do(scales):
 def test_each_scale_starts_where_the_last_one_ended():
     """In float: at the coarse size the run is that of this size, and its best is the next one's start."""
     content, style = picture(48, 40, 1), picture(48, 48, 2)
-    coarse = stylize(content, style, config=dataclasses.replace(WAVELET, size=24))
+    coarse = stylize(content, style, config=dataclasses.replace(WAVELET, size=24, steps=3))
     seen = []
     both = stylize(
         content,
@@ -58,17 +76,17 @@ def test_each_scale_starts_where_the_last_one_ended():
         callback=lambda progress: seen.append((progress.step, progress.num_steps, progress.best_pixels())),
     )
     steps = both.history["steps"]
-    assert [step["step"] for step in steps] == list(range(14))
-    assert [step["size"] for step in steps] == [24] * 7 + [48] * 7
-    assert [step["total"] for step in steps[:7]] == [step["total"] for step in coarse.history["steps"]]
+    assert [step["step"] for step in steps] == list(range(15))
+    assert [step["size"] for step in steps] == [24] * 4 + [48] * 11
+    assert [step["total"] for step in steps[:4]] == [step["total"] for step in coarse.history["steps"]]
     seconds = [step["seconds"] for step in steps]
     assert seconds == sorted(seconds)
     assert all(pixels.shape == (48, 40, 3) for _, _, pixels in seen)
-    assert seen[-1][:2] == (13, 13)
+    assert seen[-1][:2] == (14, 14)
     enlarged = np.clip(resize(coarse.pixels, (48, 40)), 4 / 255, 1 - 4 / 255)
-    assert steps[7]["total"] == pytest.approx(float(both.score(enlarged).total), rel=1e-3)
+    assert steps[4]["total"] == pytest.approx(float(both.score(enlarged).total), rel=1e-3)
     assert float(both.score(both.pixels).total) == pytest.approx(
-        min(step["total"] for step in steps[7:]), rel=1e-3
+        min(step["total"] for step in steps[4:]), rel=1e-3
     )
 
 
@@ -80,7 +98,43 @@ def test_one_that_is_stopped_early_is_as_large_as_it_should_be():
     assert np.isfinite(float(result.score(result.pixels).total))
 
 
-def test_sweeps_do_not_take_scales_yet():
-    for grid in (Grid(), Grid(seed=(1, 2))):
-        with pytest.raises(ValueError, match="scales are for"):
-            sweep(picture(48, 40, 1), picture(48, 48, 2), config=TWO_SCALES, grid=grid)
+CONTENTS = [picture(48, 40, 1), picture(96, 80, 2), picture(30, 48, 3)]
+STYLES = [picture(48, 48, 4), picture(60, 40, 5)]
+
+
+def test_a_row_of_a_sweep_is_the_single_run_with_its_scales():
+    """Two contents of one shape and one of another, each from its own picture at each size."""
+    result = sweep(CONTENTS, STYLES, config=TWO_SCALES, batch=3)
+    assert result.status == ["ok"] * 6
+    for index, values in enumerate(result.values):
+        alone = stylize(CONTENTS[values["content"]], STYLES[values["style"]], config=TWO_SCALES)
+        expected = [step["total"] for step in alone.history["steps"] if step["size"] == 48]
+        np.testing.assert_allclose(result.history.total[index], expected, rtol=2e-2)
+        assert float(np.abs(result.pixels[index] - alone.pixels).mean()) < 0.01
+    assert [x.shape for x in result.pixels] == [(48, 40, 3)] * 4 + [(30, 48, 3)] * 2
+
+
+def test_progress_of_a_sweep_counts_all_scales_and_one_that_is_stopped_says_where():
+    seen = []
+
+    def callback(progress):
+        seen.append((progress.step, progress.num_steps))
+        return progress.items_done == 2
+
+    grid = Grid(style_weight=(1, 2, 3))
+    result = sweep(CONTENTS[0], STYLES[0], grid=grid, config=TWO_SCALES, batch=2, callback=callback)
+    assert {num_steps for _, num_steps in seen} == {14}
+    assert max(seen)[0] == 14
+    assert result.status[:2] == ["ok", "ok"]
+    assert result.status[2].startswith("stopped at 24 pixels, after step ")
+    assert result.pixels.shape == (3, 48, 40, 3)
+    assert result.pixels[2].std() > 0.01
+    assert np.isnan(result.losses.total[2])
+
+
+def test_an_item_that_fails_at_the_first_scale_stays_out_of_the_others():
+    grid = Grid(style_weight=(1e3, 1e38))
+    result = sweep(CONTENTS[0], STYLES[0] * 0.1, grid=grid, config=TWO_SCALES, batch=2)
+    assert result.status[0] == "ok"
+    assert "loss of the start is not finite" in result.status[1]
+    assert np.isfinite(result.losses.total[0])

@@ -1,4 +1,5 @@
 import dataclasses
+import importlib
 import json
 
 import jax
@@ -11,6 +12,8 @@ from conftest import EXAMPLES, picture, vgg_params
 from jax_nst import Config, load_image, programs, stylize
 from jax_nst.images import quantize
 from jax_nst.provenance import device, versions
+
+stylize_module = importlib.import_module("jax_nst.stylize")  # the package's name is the function's
 
 # A small extractor compiles in a second.
 WAVELET = Config(features="wavelet", content_layers=("luma2",), style_layers=("scale1", "scale2"), steps=8)
@@ -153,6 +156,46 @@ def test_callback_sees_progress_and_may_stop(pair):
     assert seen[0].step == 0
     assert len(result.history["steps"]) < 9
     assert [entry for progress in seen for entry in progress.entries] == result.history["steps"]
+
+
+def test_a_run_ends_when_the_loss_has_levelled_off(pair):
+    """At a multiple of 20 steps, whatever the time they take: the same end each time."""
+    config = dataclasses.replace(WAVELET, steps=400, tolerance=0.02)
+    runs = [stylize(*pair, config=config) for _ in range(2)]
+    lengths = {len(run.history["steps"]) for run in runs}
+    assert len(lengths) == 1
+    (length,) = lengths
+    assert length < 401
+    assert length % 20 == 1
+    curve = np.minimum.accumulate(totals(runs[0]))
+    assert curve[-21] - curve[-1] <= 0.02 * curve[-1]
+    assert all(curve[k - 20] - curve[k] > 0.02 * curve[k] for k in range(20, length - 20, 20))
+    np.testing.assert_array_equal(runs[0].pixels, runs[1].pixels)
+
+
+def test_what_does_not_fit_in_memory_is_computed_twice(pair, monkeypatch):
+    compiled = []
+    step_programs = programs.step_programs
+
+    def noted(config, extractor):
+        compiled.append(config.remat)
+        return step_programs(config, extractor)
+
+    monkeypatch.setattr(stylize_module, "step_programs", noted)
+    usual = stylize(*pair, config=WAVELET)
+    monkeypatch.setattr(stylize_module, "memory_limit", lambda device: 1)
+    tight = stylize(*pair, config=WAVELET)
+    assert compiled == ["none", "none", "block1", "all"]
+    np.testing.assert_allclose(totals(tight)[:6], totals(usual)[:6], rtol=1e-2)
+
+
+@pytest.mark.parametrize("settings", [{"precision": "bfloat16"}, {"remat": "all"}])
+def test_settings_of_speed_and_memory_paint_the_same_picture(pair, settings):
+    usual = stylize(*pair, config=WAVELET)
+    other = stylize(*pair, config=dataclasses.replace(WAVELET, **settings))
+    assert other.history["config"] == {**usual.history["config"], **settings}
+    assert min(totals(other)) == pytest.approx(min(totals(usual)), rel=0.1)
+    assert float(np.abs(other.pixels - usual.pixels).mean()) < 0.05
 
 
 def test_size_is_obeyed_upwards_and_style_keeps_its_shape(pair):
