@@ -18,7 +18,7 @@ DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 def to_tensor(pixels):
     """`[H, W, 3]` -> `[1, 3, H, W]` on the device."""
-    return torch.from_numpy(np.array(pixels.transpose(2, 0, 1)[None])).to(DEVICE)
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)[None])).to(DEVICE)
 
 
 def to_pixels(tensor):

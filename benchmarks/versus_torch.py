@@ -44,12 +44,15 @@ class Curve:
         self.folder, self.paused = Path(folder), 0.0
         self.losses, self.seconds, self.kept = [], [], []
 
-    def add(self, losses, seconds, best_pixels):
-        """More evaluations, and when they were done; `best_pixels()` gives the best picture so far."""
+    def add(self, losses, seconds, step, best_pixels):
+        """More evaluations, and when they were done; the last is number `step` of its size, from 0.
+
+        `best_pixels()` gives the best picture so far.
+        """
         now = time.perf_counter()
         self.losses += losses
         self.seconds += [second - self.paused for second in seconds]
-        if (len(self.losses) - 1) % EVERY == 0:
+        if step % EVERY == 0:
             self.keep(best_pixels)
         self.paused += time.perf_counter() - now
 
@@ -65,16 +68,20 @@ def paint_ours(arguments, curve):
 
     import jax
 
+    from jax_nst.allocator import keep_pages
     from jax_nst.stylize import run
 
+    keep_pages()
+
     network, config, content, style = loaded(arguments)
-    config = dataclasses.replace(
-        config, steps=arguments.evaluations - 1, save_every=EVERY, **json.loads(arguments.settings)
-    )
+    config = dataclasses.replace(config, save_every=EVERY, **json.loads(arguments.settings))
 
     def callback(progress):
-        losses, seconds = ([entry[name] for entry in progress.entries] for name in ("total", "seconds"))
-        curve.add(losses, seconds, progress.best_pixels)
+        sizes = [entry["size"] for entry in progress.history["steps"]]
+        # A loss at a smaller size is another one.
+        losses = [e["total"] if e["size"] == arguments.size else np.inf for e in progress.entries]
+        seconds = [entry["seconds"] for entry in progress.entries]
+        curve.add(losses, seconds, sizes.count(sizes[-1]) - 1, progress.best_pixels)
 
     result = run(network, content, [style], config=config, callback=callback)
     curve.keep(lambda: result.pixels)
@@ -108,7 +115,8 @@ def paint_torch(arguments, curve):
         value, _ = torch_peer.loss_and_gradient(loss, x)
         if value < best[0]:
             best[:] = value, x.detach().clone()
-        curve.add([value], [time.perf_counter() - began], lambda: torch_peer.to_pixels(best[1]))
+        seconds = time.perf_counter() - began
+        curve.add([value], [seconds], len(curve.losses), lambda: torch_peer.to_pixels(best[1]))
         if len(curve.losses) == arguments.evaluations:
             raise Enough
         return value
@@ -183,7 +191,6 @@ def reached(counts, values, loss):
 
 def compared(runs):
     """The runs of one size, what -> list of facts, as rows of a summary."""
-    evaluations = max(len(facts["losses"]) for facts in runs[OURS])
     medians = {
         what: {
             "seconds": np.median([facts["seconds"] for facts in of], axis=0),
@@ -197,6 +204,7 @@ def compared(runs):
     }
     ours, rows = medians[OURS], []
     for what, peer in medians.items():
+        evaluations = len(peer["seconds"])
         row = {"what": what, "evaluations": evaluations, "total_seconds": float(peer["seconds"][-1])}
         row |= {"iterate": float(peer["iterate"][-1]), "saved": float(np.min(peer["saved"]))}
         row |= {"before_seconds": peer["before"], "peak_bytes": peer["peak"]}
@@ -222,14 +230,15 @@ def compared(runs):
 def table(results):
     """The summaries of all sizes as Markdown."""
     yield (
-        "| size | what | before s | s | best iterate | as saved | peak GB | ours to its best iterate: "
-        "evaluations, s, ratio | ours to its saved picture |"
+        "| size | what | before s | evaluations | s | best iterate | as saved | peak GB | ours to its best "
+        "iterate: evaluations, s, ratio | ours to its saved picture |"
     )
-    yield "|---|---|---|---|---|---|---|---|---|"
+    yield "|---|---|---|---|---|---|---|---|---|---|"
     for size, rows in results.items():
         for row in rows:
             cells = [
-                f"{row['before_seconds']:.1f}", f"{row['total_seconds']:.1f}", f"{row['iterate']:.3f}",
+                f"{row['before_seconds']:.1f}", str(row["evaluations"]), f"{row['total_seconds']:.1f}",
+                f"{row['iterate']:.3f}",
                 f"{row['saved']:.3f}", f"{row['peak_bytes'] / 1e9:.2f}",
             ]  # fmt: skip
             for name in ("to_iterate", "to_saved"):
@@ -274,14 +283,14 @@ def main():
     parser.add_argument(
         "--sizes", type=int, nargs="+", default=[256, 512, 1024], help="longer side, pixels"
     )
-    parser.add_argument("--evaluations", type=int, default=300)
+    parser.add_argument("--evaluations", type=int, default=300, help="of the peers")
     parser.add_argument(
         "--repeats", type=int, default=1, help="runs of each, interleaved; medians are shown"
     )
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=PEERS)
     parser.add_argument("--compiled", action="store_true", help="PyTorch by torch.compile")
     parser.add_argument("--bfloat16", action="store_true", help="PyTorch with autocast")
-    parser.add_argument("--settings", default="{}", help="of our Config, as JSON, to try them")
+    parser.add_argument("--settings", default='{"steps": 200}', help="of our Config, as JSON, to try them")
     parser.add_argument("--json", help="file to write all measurements to")
     parser.add_argument("--plot", help="file to draw the last size into")
     for name in ("worker", "size", "folder"):

@@ -21,6 +21,7 @@ from absl import flags
 from tqdm import tqdm
 
 from jax_nst import distributed
+from jax_nst.allocator import keep_pages
 from jax_nst.batch import FAILED, OK
 from jax_nst.compilation import keep_compiled
 from jax_nst.config import INITS, Config
@@ -250,7 +251,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(values: Mapping[str, Any], job: Job, batch: int | None) -> int:
-    """Prepares JAX, and paints; returns the exit status."""
+    """Prepares the process and JAX, and paints; returns the exit status."""
+    keep_pages()
     keep_compiled(values["compilation_cache"])
     if len(job.items) > 1:
         distributed.use_cores()

@@ -54,11 +54,12 @@ class Config:
     )
     recipe: str = _setting("normalized", f"definition of the loss, one of {', '.join(RECIPES)}")
     optimizer: str = _setting("lbfgs", f"one of {', '.join(OPTIMIZERS)}")
-    steps: int = _setting(200, "updates of the picture, one evaluation of loss and gradient each")
+    steps: int = _setting(100, "updates of the picture, one evaluation of loss and gradient each")
     scales: str = _setting(
-        "1",
-        "sizes to paint at, coarse to fine, each twice the one before; the last has all the steps, the "
-        "others three tenths: more sizes make broader strokes; auto begins at 128 pixels",
+        "auto",
+        "how many sizes to paint at, coarse to fine, each twice the one before; the last has all the "
+        "steps, the others three tenths; more make broader strokes; auto begins at half the size, or at "
+        "256 pixels if that is less",
     )
     tolerance: float = _setting(
         0.0,

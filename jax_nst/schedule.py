@@ -8,8 +8,8 @@ from jax_nst.images import fit_size
 from jax_nst.network import Network
 from jax_nst.problem import least_side, picture_size
 
-COARSEST = 128
-"""Pixels, the longer side of the coarsest picture that `auto` begins with."""
+COARSEST = (128, 256)
+"""Pixels, the longer side of the coarsest picture that `auto` begins with, at least and at most."""
 
 _FACTOR = 2  # from one size to the next
 _SHARE = 0.3  # of the steps, at each size but the last
@@ -22,18 +22,19 @@ def scale_configs(network: Network, config: Config, shape: tuple[int, ...]) -> l
 
     Args:
       network: has a least size, below which `auto` does not go.
-      config: `scales` says how many sizes; `auto` for as many as `COARSEST` allows.
+      config: `scales` says how many sizes; `auto` begins with half the size, or with less in large
+        pictures, see `COARSEST`.
       shape: [H, W, 3] of the content.
     """
     size = picture_size(config, shape)
     if config.scales == "auto":
-        count = 1 + max(0, math.floor(math.log(size / COARSEST, _FACTOR) + 1e-9))
+        count = 1 + max(1, math.ceil(math.log(size / COARSEST[1], _FACTOR) - 1e-9))
     else:
         count = int(config.scales)
     sizes = [max(1, round(size * _FACTOR**-power)) for power in reversed(range(1, count))]
     if config.scales == "auto":
         least = least_side(network, config)
-        sizes = [coarse for coarse in sizes if min(fit_size(shape, coarse)) >= least]
+        sizes = [x for x in sizes if x >= COARSEST[0] and min(fit_size(shape, x)) >= least]
     return [*(_coarser(config, size, coarse) for coarse in sizes), config]
 
 

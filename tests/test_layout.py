@@ -40,6 +40,7 @@ ORDER = (
     "labels",
     "gallery",
     "compilation",
+    "allocator",
     "folder",
     "cli",
 )

@@ -25,9 +25,11 @@ def sizes(config, shape=(300, 400, 3)):
     [
         ("1", 512, [512]),
         ("3", 500, [125, 250, 500]),
-        ("auto", 512, [128, 256, 512]),
-        ("auto", 511, [256, 511]),
-        ("auto", 100, [100]),
+        ("auto", 254, [254]),
+        ("auto", 256, [128, 256]),
+        ("auto", 512, [256, 512]),
+        ("auto", 514, [128, 257, 514]),
+        ("auto", 1024, [256, 512, 1024]),
         ("2", None, [200, None]),
     ],
 )
@@ -39,7 +41,7 @@ def test_a_given_size_of_the_style_shrinks_along_and_the_rest_stays():
     config = Config(scales="2", size=512, style_size=301, seed=5)
     coarse, full = scale_configs(NETWORK, config, (300, 400, 3))
     assert (coarse.style_size, coarse.style_scale) == (None, 301 / 512)
-    assert (coarse.seed, coarse.steps, full.steps) == (5, 60, 200)
+    assert (coarse.seed, coarse.steps, full.steps) == (5, 30, 100)
     assert full == config
     relative = dataclasses.replace(config, style_size=None, style_scale=0.5)
     assert [scale.style_scale for scale in scale_configs(NETWORK, relative, (300, 400, 3))] == [0.5, 0.5]
@@ -50,6 +52,8 @@ def test_auto_leaves_out_what_is_too_small_for_the_network():
     config = Config(features="wavelet", scales="auto", size=1024)
     sizes = [scale.size for scale in scale_configs(load_network(config), config, (300, 1000, 3))]
     assert sizes == [256, 512, 1024]
+    flat = [scale.size for scale in scale_configs(load_network(config), config, (150, 1000, 3))]
+    assert flat == [512, 1024]
 
 
 def test_a_small_style_is_enlarged_for_the_network_at_the_coarse_sizes():
