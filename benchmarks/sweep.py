@@ -67,7 +67,7 @@ def weight_file(folder):
 def config_of(features, weights, size, steps):
     from jax_nst import Config
 
-    return Config(features=features, weights=weights, size=size, steps=steps)
+    return Config(features=features, weights=weights, size=size, steps=steps, scales="1")
 
 
 def compile_seconds():
@@ -114,8 +114,8 @@ def run_main(content, styles, config, folder):
         for weight in WEIGHTS:
             flags = {
                 "content": content, "style": style, "style_weight": weight, "features": config.features,
-                "size": config.size, "steps": config.steps, "output": Path(folder) / "out.png",
-                "history": Path(folder) / "out.json",
+                "size": config.size, "steps": config.steps, "scales": config.scales,
+                "output": Path(folder) / "out.png", "history": Path(folder) / "out.json",
             }  # fmt: skip
             if config.weights:
                 flags["weights"] = config.weights

@@ -58,8 +58,8 @@ class Config:
     scales: str = _setting(
         "auto",
         "how many sizes to paint at, coarse to fine, each twice the one before; the last has all the "
-        "steps, the others three tenths; more make broader strokes; auto begins at half the size, or at "
-        "256 pixels if that is less",
+        "steps, the others three tenths, 30 at most; more make broader strokes; auto begins at half the "
+        "size, or at 256 pixels if that is less",
     )
     tolerance: float = _setting(
         0.0,

@@ -68,9 +68,10 @@ def steps_in_chunks(
 def levelled_off(totals: np.ndarray, tolerance: float, patience: int) -> bool:
     """Whether the last `patience` of `totals` lowered the best by no more than `tolerance` times itself.
 
-    What is not finite does not count. Never, with a tolerance of 0 or `patience` evaluations.
+    Only after a multiple of `patience` updates, since how steps come in chunks depends on their time. What
+    is not finite does not count. A tolerance of 0 is never met.
     """
-    if not tolerance or len(totals) <= patience:
+    if not tolerance or len(totals) <= patience or (len(totals) - 1) % patience:
         return False
     finite = np.where(np.isfinite(totals), totals, np.inf)
     before, now = finite[:-patience].min(), finite.min()

@@ -33,7 +33,7 @@ _SHORTEN = 0.25
 
 
 # The gain of a frequency f, in cycles a pixel, is (f^2 + _KNEE^2)^(-_POWER / 2) ...
-_POWER, _KNEE = 0.3, 0.01
+_POWER, _KNEE = 0.4, 0.01
 # ... times that of its colour: luminance, red against green, blue against yellow.
 _COLOUR_GAINS = (1.0, 0.5, 0.7)
 _COLOURS = np.array([[1, 1, 1], [1, -1, 0], [-1, -1, 2]]) / np.sqrt([[3], [2], [6]])

@@ -289,7 +289,7 @@ def compiler_options() -> dict[str, Any]:
     By itself XLA's CPU orders a program for parts that run side by side. But each convolution uses all
     cores, and to order it for memory saves a third of that, and time too: fewer pages are new.
     """
-    options = {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"}
+    options: dict[str, Any] = {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"}
     if jax.default_backend() != "cpu":
         return {}
     try:

@@ -12,13 +12,13 @@ COARSEST = (128, 256)
 """Pixels, the longer side of the coarsest picture that `auto` begins with, at least and at most."""
 
 _FACTOR = 2  # from one size to the next
-_SHARE = 0.3  # of the steps, at each size but the last
+_SHARE, _MOST = 0.3, 30  # of the steps, and steps, at each size but the last
 
 
 def scale_configs(network: Network, config: Config, shape: tuple[int, ...]) -> list[Config]:
     """One config for each size, coarse to fine; the last one paints the picture itself.
 
-    The last one has all the steps, the others a share of them: together they cost a tenth of it at most.
+    The last one has all the steps, the others a few: more make no difference to the last.
 
     Args:
       network: has a least size, below which `auto` does not go.
@@ -41,5 +41,5 @@ def scale_configs(network: Network, config: Config, shape: tuple[int, ...]) -> l
 def _coarser(config: Config, size: int, coarse: int) -> Config:
     """The config of a coarser size; a given size of the style shrinks along."""
     style_scale = config.style_size / size if config.style_size else config.style_scale
-    steps = max(1, round(_SHARE * config.steps))
+    steps = max(1, min(_MOST, round(_SHARE * config.steps)))
     return dataclasses.replace(config, size=coarse, steps=steps, style_size=None, style_scale=style_scale)

@@ -50,13 +50,19 @@ def test_more_rows_than_were_asked_for_are_cut():
 
 
 def test_levelled_off():
-    falling = 10.0 * 0.9 ** np.arange(40)
+    falling = 10.0 * 0.9 ** np.arange(31)
     assert not levelled_off(falling, 0.5, 5)
     assert levelled_off(falling, 0.5, 3)  # 0.9^3 = 0.73, 0.37 of the new best
     flat = np.concatenate([falling, np.full(5, falling[-1])])
     assert levelled_off(flat, 1e-6, 5)
-    assert not levelled_off(flat, 1e-6, 6)
+    assert not levelled_off(flat, 1e-6, 7)
     assert not levelled_off(flat, 0.0, 5)
     assert not levelled_off(falling[:5], 0.9, 5)
     worse = np.concatenate([falling, [np.nan, np.inf, 99.0, 98.0, np.nan]])
     assert levelled_off(worse, 1e-6, 5)
+
+
+def test_whether_it_has_levelled_off_does_not_depend_on_the_chunks():
+    flat = np.ones(100)
+    ends = [count for count in range(1, 100) if levelled_off(flat[:count], 0.1, 20)]
+    assert ends == [21, 41, 61, 81]

@@ -2,9 +2,9 @@ import dataclasses
 
 import numpy as np
 import pytest
-from conftest import picture
+from conftest import EXAMPLES, picture
 
-from jax_nst import Config, Grid, stylize, sweep
+from jax_nst import Config, Grid, load_image, stylize, sweep
 from jax_nst.images import resize
 from jax_nst.network import load_network
 from jax_nst.schedule import scale_configs
@@ -43,6 +43,8 @@ def test_a_given_size_of_the_style_shrinks_along_and_the_rest_stays():
     assert (coarse.style_size, coarse.style_scale) == (None, 301 / 512)
     assert (coarse.seed, coarse.steps, full.steps) == (5, 30, 100)
     assert full == config
+    long = dataclasses.replace(config, steps=1000)
+    assert scale_configs(NETWORK, long, (300, 400, 3))[0].steps == 30
     relative = dataclasses.replace(config, style_size=None, style_scale=0.5)
     assert [scale.style_scale for scale in scale_configs(NETWORK, relative, (300, 400, 3))] == [0.5, 0.5]
 
@@ -142,3 +144,17 @@ def test_an_item_that_fails_at_the_first_scale_stays_out_of_the_others():
     assert result.status[0] == "ok"
     assert "loss of the start is not finite" in result.status[1]
     assert np.isfinite(result.losses.total[0])
+
+
+def test_the_same_settings_give_the_same_look_at_every_size():
+    """Each term is relative, so at twice the size it is about as large; the start differs by far more."""
+    content, style = (load_image(EXAMPLES / name) for name in ("cat.jpg", "cypresses.jpg"))
+    ends = []
+    for size in (128, 256):
+        config = Config(features="wavelet", size=size, steps=30)
+        result = stylize(content, style, config=config)
+        losses = result.score(result.pixels)
+        assert float(losses.style) < 0.1 * result.history["steps"][0]["style"]
+        ends.append((float(losses.total), float(losses.content)))
+    for small, large in zip(*ends, strict=True):
+        assert 0.5 < large / small < 2
