@@ -147,14 +147,13 @@ def test_an_item_that_fails_at_the_first_scale_stays_out_of_the_others():
 
 
 def test_the_same_settings_give_the_same_look_at_every_size():
-    """Each term is relative, so at twice the size it is about as large; the start differs by far more."""
+    """Each term is relative: at twice the size it ends about as large, from a start many times larger."""
     content, style = (load_image(EXAMPLES / name) for name in ("cat.jpg", "cypresses.jpg"))
     ends = []
-    for size in (128, 256):
-        config = Config(features="wavelet", size=size, steps=30)
-        result = stylize(content, style, config=config)
+    for size in (96, 192):
+        result = stylize(content, style, config=Config(features="wavelet", size=size, steps=40))
         losses = result.score(result.pixels)
-        assert float(losses.style) < 0.1 * result.history["steps"][0]["style"]
-        ends.append((float(losses.total), float(losses.content)))
+        assert float(losses.total) < 0.05 * result.history["steps"][0]["total"]
+        ends.append([float(losses.total), float(losses.content), float(losses.style)])
     for small, large in zip(*ends, strict=True):
-        assert 0.5 < large / small < 2
+        assert 0.4 < large / small < 2.5
