@@ -130,7 +130,7 @@ def test_what_is_computed_twice_needs_less_memory():
         gradient = jax.jit(jax.grad(lambda *arguments, f=objective: f(*arguments)[0]))
         compiled = gradient.lower(blank, params, targets, weights(1, 1000, 5)).compile(compiler_options())
         num_bytes[remat] = compiled.memory_analysis().temp_size_in_bytes
-    assert num_bytes["all"] <= num_bytes["block1"] < 0.9 * num_bytes["none"]
+    assert max(num_bytes["block1"], num_bytes["all"]) < 0.9 * num_bytes["none"]
 
 
 def test_losses_of_features_in_bfloat16_are_float32(small):
