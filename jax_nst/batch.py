@@ -19,7 +19,7 @@ from jax_nst.loop import levelled_off, steps_in_chunks
 from jax_nst.losses import NOT_FINITE, Losses
 from jax_nst.memory import first_that_fits, largest_that_fits, memory_limit
 from jax_nst.network import Network, choose_layers
-from jax_nst.objective import REMATS, LossWeights, Target, Targets, num_positions
+from jax_nst.objective import LossWeights, Target, Targets, num_positions
 from jax_nst.problem import (
     Pixels,
     fit_content,
@@ -28,7 +28,7 @@ from jax_nst.problem import (
     starting_pixels,
     style_part,
 )
-from jax_nst.programs import Advance, BatchPrograms, Tables, batch_programs, target_programs
+from jax_nst.programs import Advance, BatchPrograms, Tables, batch_programs, remat_choices, target_programs
 from jax_nst.step import State, to_pixels
 
 OK, DIVERGED, STOPPED, FAILED = "ok", "diverged", "stopped", "failed"
@@ -222,7 +222,7 @@ def make_plan(
         return Plan(mesh, config, programs, params, targets, slots(per_device), advance), num_bytes
 
     # Smaller batches before anything is computed twice.
-    return first_that_fits(REMATS if config.remat == "auto" else (config.remat,), make, limit)
+    return first_that_fits(remat_choices(config), make, limit)
 
 
 def _evenly(num_items: int, most: int, num_devices: int) -> int:

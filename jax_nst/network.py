@@ -42,9 +42,8 @@ def load_network(config: Config, *, params: Params | None = None, quiet: bool = 
             raise ValueError(
                 "weights and pooling are those of a VGG, but features are wavelet; leave one out"
             )
-        extractor = wavelet(precision=choose_precision(config.precision))
-        _check(config, extractor)
-        return Network(extractor, {}, None)
+        _check(config, _wavelet(config))
+        return Network(_wavelet(config), {}, None)
     if params is not None:
         network = network_of(params) if config.features == "auto" else config.features
         _check(config, _vgg(network, config))
@@ -63,9 +62,13 @@ def load_network(config: Config, *, params: Params | None = None, quiet: bool = 
             UserWarning,
             stacklevel=2,
         )
-        return Network(wavelet(precision=choose_precision(config.precision)), {}, None)
+        return Network(_wavelet(config), {}, None)
     params = load_params(path, (*layers.content, *layers.style), network=network)
     return Network(extractor, jax.tree.map(jnp.asarray, params), sha256(path))
+
+
+def _wavelet(config: Config) -> Extractor:
+    return wavelet(precision=choose_precision(config.precision))
 
 
 def _vgg(network: str, config: Config) -> Extractor:

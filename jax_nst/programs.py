@@ -19,6 +19,7 @@ from jax_nst.features import Extractor, Params
 from jax_nst.losses import Losses
 from jax_nst.network import choose_layers
 from jax_nst.objective import (
+    REMATS,
     LossWeights,
     Target,
     Targets,
@@ -106,6 +107,11 @@ def _target_programs(
         jax.jit(lambda params, style: style_grams(extractor, params, style, style_layers)),
         jax.jit(style),
     )
+
+
+def remat_choices(config: Config) -> tuple[str, ...]:
+    """What may be computed twice, the least first."""
+    return REMATS if config.remat == "auto" else (config.remat,)
 
 
 def step_programs(config: Config, extractor: Extractor) -> StepPrograms:

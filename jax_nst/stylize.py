@@ -16,9 +16,8 @@ from jax_nst.loop import Chunk, levelled_off, steps_in_chunks
 from jax_nst.losses import NOT_FINITE, Losses
 from jax_nst.memory import first_that_fits, memory_limit
 from jax_nst.network import Network, load_network
-from jax_nst.objective import REMATS
 from jax_nst.problem import Pixels, Problem, blend_shares, make_problem, picture_shape
-from jax_nst.programs import Advance, step_programs
+from jax_nst.programs import Advance, remat_choices, step_programs
 from jax_nst.provenance import made_with
 from jax_nst.schedule import scale_configs
 from jax_nst.step import State, to_pixels
@@ -173,8 +172,8 @@ def _compile(problem: Problem, config: Config) -> tuple[State, Advance]:
         advance, num_bytes = programs.compile_advance(state, *problem.arguments)
         return (programs, advance), num_bytes
 
-    choices = REMATS if config.remat == "auto" else (config.remat,)
-    programs, advance = first_that_fits(choices, make, memory_limit(jax.local_devices()[0]))
+    limit = memory_limit(jax.local_devices()[0])
+    programs, advance = first_that_fits(remat_choices(config), make, limit)
     return programs.init(problem.start), advance
 
 

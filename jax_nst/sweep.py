@@ -1,6 +1,6 @@
 """Many transfers at once: the step of one, mapped over a batch of items, spread over all devices."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -167,11 +167,13 @@ def run_sweep(
     """
     wanted = set(range(len(items)) if todo is None else todo)
     groups: dict[tuple[tuple[int, int], ...], list[int]] = {}
+    at_sizes: dict[int, list[Item]] = {}
     unreadable = []
     for index, item in enumerate(items):
         shape = contents[item.content].shape
         if shape is not None:
             configs = scale_configs(network, item.config, shape)
+            at_sizes[index] = [item._replace(config=config) for config in configs]
             groups.setdefault(tuple(picture_shape(config, shape) for config in configs), []).append(index)
         elif index in wanted:
             unreadable.append(failed(index, contents[item.content].error))
@@ -183,7 +185,7 @@ def run_sweep(
         left = [index for index in group if index in wanted]
         if not left:
             continue
-        scales = _make_scales(network, mesh, contents, styles, items, shapes, group, left, batch)
+        scales = _make_scales(network, mesh, contents, styles, at_sizes, shapes, group, left, batch)
         num_steps = sum(scale.plan.config.steps + 1 for scale in scales) - 1
         for chosen in in_batches(left, scales[-1].plan.size):
             progress = SweepProgress(done, len(wanted), list(chosen), 0, num_steps)
@@ -212,7 +214,7 @@ def _make_scales(
     mesh: Mesh,
     contents: Sequence[Source],
     styles: Sequence[Source],
-    items: Sequence[Item],
+    at_sizes: Mapping[int, Sequence[Item]],
     shapes: Sequence[tuple[int, int]],
     group: Sequence[int],
     left: Sequence[int],
@@ -221,13 +223,7 @@ def _make_scales(
     """The sizes of a group of items, coarse to fine; as many at once at each as the finest allows."""
     scales: list[_Scale] = []
     for number in reversed(range(len(shapes))):
-        of_scale = {}
-        for index in group:
-            shape = contents[items[index].content].shape
-            assert shape is not None
-            of_scale[index] = items[index]._replace(
-                config=scale_configs(network, items[index].config, shape)[number]
-            )
+        of_scale = {index: at_sizes[index][number] for index in group}
         all_items, left_items = ([of_scale[index] for index in part] for part in (group, left))
         plan = make_plan(network, mesh, shapes[number], all_items, left_items, batch)
         batch = plan.size
