@@ -56,6 +56,7 @@ def jax_step(kind, size, weights):
     import jax.numpy as jnp
 
     from jax_nst import Config
+    from jax_nst.allocator import give_back
     from jax_nst.features import PRECISIONS, choose_precision
     from jax_nst.network import Network
     from jax_nst.objective import REMATS, make_objective
@@ -70,6 +71,7 @@ def jax_step(kind, size, weights):
     remat = next((x for x in settings if x in REMATS), "none")
     extractor = {"vgg19": vgg19, "wavelet": wavelet}[name](precision=precision)
     params = jax.tree.map(jnp.asarray, vgg_params(weights) if name == "vgg19" else {})
+    params = params if "direct" in settings else extractor.prepare(params)
     content, style, start = pictures(size)
     problem = make_problem(Network(extractor, params, None), content, [style], config=Config(size=size))
     arguments = jax.block_until_ready((jnp.asarray(start), *problem.arguments))
@@ -78,6 +80,7 @@ def jax_step(kind, size, weights):
     step = jax.jit(jax.value_and_grad(objective, has_aux=True))
     compiled = step.lower(*arguments).compile(compiler_options())
     compile_seconds = time.perf_counter() - began
+    give_back()  # as the loop does
 
     def evaluate():
         (value, _), gradient = jax.block_until_ready(compiled(*arguments))

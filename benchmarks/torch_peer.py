@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from jax_nst.vgg import BGR_MEAN, CONTENT_LAYERS, STYLE_LAYERS
+from jax_nst.vgg import BGR_MEAN, CONTENT_LAYERS, STYLE_LAYERS, needed_convs
 
 STYLE_WEIGHT, TV_WEIGHT = 1000, 65
 
@@ -40,7 +40,8 @@ def make_loss(params, content, style, *, compiled=False, bfloat16=False):
     torch.backends.cudnn.benchmark = True
     form = torch.channels_last
     kernels = {}
-    for conv, p in params.items():
+    for conv in needed_convs("vgg19", STYLE_LAYERS):
+        p = params[conv]
         kernel = torch.from_numpy(np.array(np.asarray(p["kernel"]).transpose(3, 2, 0, 1)))
         bias = torch.from_numpy(np.array(p["bias"]))
         kernels[conv] = kernel.to(DEVICE).contiguous(memory_format=form), bias.to(DEVICE)

@@ -63,6 +63,8 @@ class Extractor:
         relative. False: to the mean square of the style's Gram matrix. True:
         each entry ij to sqrt(A_ii A_jj) of the style, for channels of very
         different power.
+      prepare: `(params) -> params`, with what follows from them alone and need
+        not be computed in each step. `stages` take both.
       cpu_batch: how many pictures at once are fastest on a CPU. Small layers
         of many channels gain from more; large ones only leave the caches.
     """
@@ -77,6 +79,7 @@ class Extractor:
     smallest_side: Callable[[Sequence[str]], int]
     tv_weight: float
     relative_to_entries: bool = False
+    prepare: Callable[[Params], Params] = lambda params: params
     cpu_batch: int = 1
 
     def apply(self, params: Params, pixels: jax.Array, layers: Sequence[str]) -> Features:

@@ -7,11 +7,14 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jax_nst.allocator import give_back
 from jax_nst.programs import MAX_CHUNK, Advance
 from jax_nst.step import State
 
 # How long the host leaves the device alone, in seconds.
 _CHUNK_SECONDS = 0.5
+# After so many evaluations memory is where it stays.
+_SETTLED = 4
 
 
 class Chunk(NamedTuple):
@@ -55,6 +58,8 @@ def steps_in_chunks(
         for stop in stops:
             # Step k is evaluation k + 1.
             count = min(count, stop - (done - 1) % stop)
+        if done < _SETTLED:
+            give_back()
         before = time.perf_counter() - began
         state, blocks = advance(state, *arguments, count)
         losses = np.concatenate([fetch(block) for block in blocks])[:count]  # waits for the device

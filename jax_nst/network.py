@@ -46,8 +46,9 @@ def load_network(config: Config, *, params: Params | None = None, quiet: bool = 
         return Network(_wavelet(config), {}, None)
     if params is not None:
         network = network_of(params) if config.features == "auto" else config.features
-        _check(config, _vgg(network, config))
-        return Network(_vgg(network, config), params, None)
+        extractor = _vgg(network, config)
+        _check(config, extractor)
+        return Network(extractor, extractor.prepare(params), None)
     network = (recipe.network or "vgg19") if config.features == "auto" else config.features
     extractor = _vgg(network, config)
     layers = _check(config, extractor)
@@ -64,7 +65,7 @@ def load_network(config: Config, *, params: Params | None = None, quiet: bool = 
         )
         return Network(_wavelet(config), {}, None)
     params = load_params(path, (*layers.content, *layers.style), network=network)
-    return Network(extractor, jax.tree.map(jnp.asarray, params), sha256(path))
+    return Network(extractor, extractor.prepare(jax.tree.map(jnp.asarray, params)), sha256(path))
 
 
 def _wavelet(config: Config) -> Extractor:

@@ -60,8 +60,13 @@ def style_grams(
     extractor: Extractor, params: Params, style: ArrayLike, layers: Sequence[str]
 ) -> dict[str, jax.Array]:
     """The Gram matrices of a style, `[H', W', 3]` of any size: layer -> `[C, C]`."""
-    features = extractor.apply(params, jnp.asarray(style), tuple(layers))
-    return {layer: gram_matrix(features[layer]) for layer in layers}
+    carry, grams = jnp.asarray(style), {}
+    for stage in extractor.stages(tuple(layers)):
+        carry, features = stage(params, carry)
+        found = {layer: gram_matrix(feature) for layer, feature in features.items()}
+        carry = _after([gram[0, 0] for gram in found.values()], carry)
+        grams |= found
+    return {layer: grams[layer] for layer in layers}
 
 
 def mix_grams(grams: Sequence[Mapping[str, jax.Array]], shares: jax.Array) -> dict[str, jax.Array]:
@@ -144,15 +149,21 @@ def make_objective(
             carry, of_content, of_style = part(params, carry, targets)
             content, style = content + of_content, style + of_style
             if number < again:
-                # First these losses, then the next stage: else XLA's CPU leaves them, and the features
-                # with them, to the end.
-                nothing = jax.lax.stop_gradient(0 * (of_content + of_style))
-                carry = jax.tree.map(lambda x, nothing=nothing: x + nothing.astype(x.dtype), carry)
+                carry = _after([of_content, of_style], carry)
         tv = variation(pixels)
         total = loss_weights.content * content + loss_weights.style * style + loss_weights.tv * tv
         return total, Losses(total, content, style, tv)
 
     return objective
+
+
+def _after(values: Sequence[jax.Array], carry: Any) -> Any:
+    """What the next stage takes, to be had only after `values`, `[]` each, of this one.
+
+    Else XLA's CPU leaves them, and the features with them, to the end.
+    """
+    nothing = jax.lax.stop_gradient(0 * sum(values, jnp.zeros(())))
+    return jax.tree.map(lambda x: x + nothing.astype(x.dtype), carry)
 
 
 def _stage_losses(

@@ -102,10 +102,11 @@ def _target_programs(
         in_order = {layer: mixed[layer] for layer in style_layers}  # jit sorts keys
         return style_targets(extractor, recipe, in_order, list(weights), positions)
 
+    jit = functools.partial(jax.jit, compiler_options=compiler_options())
     return TargetPrograms(
-        jax.jit(lambda params, x: content_targets(extractor, recipe, params, x, content_layers)),
-        jax.jit(lambda params, style: style_grams(extractor, params, style, style_layers)),
-        jax.jit(style),
+        jit(lambda params, x: content_targets(extractor, recipe, params, x, content_layers)),
+        jit(lambda params, style: style_grams(extractor, params, style, style_layers)),
+        jit(style),
     )
 
 

@@ -113,6 +113,7 @@ def run(
         # In float from one size to the next.
         began = time.perf_counter()
         problem = make_problem(network, content, styles, config=scale, blend=blend, start=pixels)
+        jax.block_until_ready(problem.arguments)
         history["compile_seconds"] += time.perf_counter() - began
         pixels, stopped = _run_scale(problem, scale, num_steps, (height, width), history, callback)
         if stopped:

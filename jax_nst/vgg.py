@@ -14,6 +14,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jax_nst import winograd
 from jax_nst.features import PRECISIONS, Extractor, Features, Params, Stage, dtype_of, products_of
 
 CHANNELS = (64, 128, 256, 512, 512)
@@ -27,6 +28,10 @@ STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 POOLINGS = ("max", "average")
 
 BGR_MEAN = (103.939, 116.779, 123.68)
+
+# With fewer output channels, or positions, Winograd's algorithm gains little.
+_WINOGRAD_CHANNELS = 256
+_WINOGRAD_POSITIONS = 32 * 32
 
 
 def conv_names(network: str) -> tuple[str, ...]:
@@ -79,10 +84,13 @@ class VGG(nn.Module):
 
     def setup(self) -> None:
         """The convolutions, named as the paper does."""
+        dtype, precision = dtype_of(self.precision), products_of(self.precision)
         for conv in needed_convs(self.network, self.layers):
-            channels = kernel_shape(conv)[-1]
-            dtype, precision = dtype_of(self.precision), products_of(self.precision)
-            setattr(self, conv, nn.Conv(channels, (3, 3), dtype=dtype, precision=precision))
+            how = functools.partial(_convolve, self.get_variable("winograd", conv))
+            layer = nn.Conv(
+                kernel_shape(conv)[-1], (3, 3), dtype=dtype, precision=precision, conv_general_dilated=how
+            )
+            setattr(self, conv, layer)
 
     def __call__(self, pixels: jax.Array) -> Features:
         """`[H, W, 3]` RGB in [0, 1] -> layer name -> `[h, w, C]`."""
@@ -109,6 +117,16 @@ class VGG(nn.Module):
         if number < self.blocks[-1]:
             x = pool(x, self.pooling)
         return x, {layer: features[layer] for layer in self.layers if layer in features}
+
+
+def _convolve(
+    transformed: jax.Array | None, x: jax.Array, kernel: jax.Array, *args: Any, **kwargs: Any
+) -> jax.Array:
+    """`lax.conv_general_dilated` of one picture, by Winograd's algorithm where it pays."""
+    _, h, w, _ = x.shape
+    if transformed is None or h * w < _WINOGRAD_POSITIONS:
+        return jax.lax.conv_general_dilated(x, kernel, *args, **kwargs)
+    return winograd.convolve(x[0], transformed)[None]
 
 
 def pool(x: jax.Array, pooling: str) -> jax.Array:
@@ -155,7 +173,7 @@ def network_of(params: Params) -> str:
 
     Up to conv3_3 the two are the same network, and `vgg19` is what is said.
     """
-    beyond = any(name > "conv3_4" for name in params)
+    beyond = any("conv3_4" < name < "conv6" for name in params)
     return "vgg16" if beyond and "conv3_4" not in params else "vgg19"
 
 
@@ -163,7 +181,8 @@ def _stages(layers: Sequence[str], *, network: str, pooling: str, precision: str
     vgg = VGG(network, tuple(layers), pooling, precision)
 
     def stage(params: Params, x: jax.Array, *, number: int) -> Any:
-        return vgg.apply({"params": params}, x, number, method="block")
+        variables = {"params": params, "winograd": params.get("winograd", {})}
+        return vgg.apply(variables, x, number, method="block")
 
     return [functools.partial(stage, number=number) for number in vgg.blocks]
 
@@ -176,6 +195,17 @@ def _halo(layers: Sequence[str], *, network: str) -> int:
     # Each 3x3 convolution reaches one position of its block, 2^(block-1) pixels.
     reach = sum(2 ** (int(conv[4]) - 1) for conv in needed_convs(network, layers))
     return -(-reach // _stride(layers)) * _stride(layers)
+
+
+def _prepare(params: Params, *, precision: str) -> Params:
+    """With the kernels of wide layers transformed, on a CPU; other devices' libraries do such things."""
+    if jax.default_backend() != "cpu" or precision == "bfloat16":
+        return params
+    wide = [
+        conv for conv in params if conv.startswith("conv") and kernel_shape(conv)[-1] >= _WINOGRAD_CHANNELS
+    ]
+    transformed = {conv: winograd.transform(params[conv]["kernel"]) for conv in wide}
+    return {**params, "winograd": transformed} if wide else params
 
 
 @functools.cache
@@ -194,6 +224,7 @@ def _extractor(network: str, pooling: str, precision: str) -> Extractor:
         smallest_side=_stride,
         tv_weight=65.0,
         cpu_batch=4,
+        prepare=functools.partial(_prepare, precision=precision),
     )
 
 

@@ -1,4 +1,5 @@
 import platform
+import resource
 import subprocess
 import sys
 
@@ -20,6 +21,27 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
 """
 
 
+GIVEN_BACK = """
+import ctypes
+from jax_nst.allocator import give_back, keep_pages
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1])
+
+keep_pages()
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+pointers = [ctypes.c_void_p(libc.malloc(ctypes.c_size_t(10**8))) for _ in range(2)]
+for pointer in pointers:
+    libc.memset(pointer, 1, ctypes.c_size_t(10**8))
+before = resident()
+libc.free(pointers[0])  # not the last of the heap
+kept = resident()
+give_back()
+print(before, kept, resident())
+"""
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc, whose malloc is set up")
 def test_pages_are_not_asked_for_again(monkeypatch):
     """Counted by the system: 100 MB, twenty times."""
@@ -33,3 +55,13 @@ def test_pages_are_not_asked_for_again(monkeypatch):
     assert kept < usual / 3
     monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "100000")
     assert faults("keep") > kept
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc, whose malloc is set up")
+def test_freed_memory_is_given_back_once_asked():
+    """Resident pages, of 4 KB or more: of 200 MB, half of them freed."""
+    command = [sys.executable, "-c", GIVEN_BACK]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    before, kept, after = (int(number) for number in printed.split())
+    assert kept > 0.9 * before
+    assert (before - after) * resource.getpagesize() > 9e7

@@ -16,6 +16,7 @@ PACKAGE = ROOT / "jax_nst"
 ORDER = (
     "features",
     "images",
+    "winograd",
     "vgg",
     "wavelet",
     "weights",
@@ -27,6 +28,7 @@ ORDER = (
     "config",
     "network",
     "programs",
+    "allocator",
     "loop",
     "problem",
     "schedule",
@@ -40,7 +42,6 @@ ORDER = (
     "labels",
     "gallery",
     "compilation",
-    "allocator",
     "folder",
     "cli",
 )

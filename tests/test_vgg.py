@@ -58,6 +58,45 @@ def test_every_layer_equals_keras(network):
     assert max(errors.values()) < 1e-5, errors
 
 
+def test_prepared_every_layer_equals_keras(monkeypatch):
+    """By Winograd's algorithm, that is, at any size."""
+    monkeypatch.setattr(vgg, "_WINOGRAD_POSITIONS", 0)
+    pixels, layers = picture(37, 50), vgg.LAYERS["vgg19"]
+    expected = keras_features(keras_model("vgg19"), pixels)
+    params = vgg.vgg19().prepare(vgg_params("vgg19", layers[-1:]))
+    assert set(params["winograd"]) == {conv for conv in vgg.conv_names("vgg19") if conv > "conv3"}
+    actual = vgg.vgg19().apply(params, jnp.asarray(pixels), layers)
+    errors = {layer: relative_error(actual[layer], expected[layer]) for layer in expected}
+    assert max(errors.values()) < 1e-5, errors
+    plain = vgg.vgg19().apply(vgg_params("vgg19", layers[-1:]), jnp.asarray(pixels), layers)
+    assert any((actual[layer] != plain[layer]).any() for layer in layers)  # it was another algorithm
+
+
+def test_prepared_gradient_is_the_same(monkeypatch):
+    monkeypatch.setattr(vgg, "_WINOGRAD_POSITIONS", 0)
+    params = vgg_params("vgg19", ("relu3_2",))
+
+    def gradient(params):
+        def energy(pixels):
+            return jnp.sum(jnp.square(vgg.vgg19().apply(params, pixels, ("relu3_2",))["relu3_2"]))
+
+        return jax.jit(jax.grad(energy))(jnp.asarray(picture(37, 50)))
+
+    assert relative_error(gradient(vgg.vgg19().prepare(params)), np.asarray(gradient(params))) < 1e-5
+
+
+def test_preparing_again_changes_nothing_and_bfloat16_needs_none():
+    params = vgg_params("vgg19", ("relu3_1",))
+    once = vgg.vgg19().prepare(params)
+    assert once.keys() == {*params, "winograd"}
+    twice = vgg.vgg19().prepare(once)
+    assert jax.tree.all(jax.tree.map(np.array_equal, once, twice))
+    assert vgg.network_of(once) == "vgg19"
+    assert vgg.vgg19(precision="bfloat16").prepare(params) is params
+    shallow = vgg_params("vgg19", ("relu2_2",))
+    assert vgg.vgg19().prepare(shallow) is shallow
+
+
 def test_real_kernels_see_edges(shared):
     params = load_params(shared / "weights" / "vgg19_blocks1-3.h5")
     features = extract_features(params, jnp.asarray(picture(32, 48)), ("conv1_1", "relu3_4"))
