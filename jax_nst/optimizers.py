@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
+
+from jax_nst.colours import OPPONENT, mix_colours
 
 OPTIMIZERS = ("lbfgs", "adam")
 
@@ -36,7 +37,6 @@ _SHORTEN = 0.25
 _POWER, _KNEE = 0.4, 0.01
 # ... times that of its colour: luminance, red against green, blue against yellow.
 _COLOUR_GAINS = (1.0, 0.5, 0.7)
-_COLOURS = np.array([[1, 1, 1], [1, -1, 0], [-1, -1, 2]]) / np.sqrt([[3], [2], [6]])
 
 
 class GuardedState(NamedTuple):
@@ -167,9 +167,8 @@ def amplify(x: jax.Array) -> jax.Array:
     gains = (jnp.square(down) + jnp.square(across) + _KNEE**2) ** (-_POWER / 2)
     gains = (gains * jnp.asarray(_COLOUR_GAINS)[None, None]).astype(x.dtype)
     gains = gains / jnp.sqrt(jnp.mean(jnp.square(gains)))
-    colours = jnp.asarray(_COLOURS, x.dtype)
-    spectrum = jnp.fft.rfft2(x @ colours.T, axes=(0, 1))
-    return jnp.fft.irfft2(spectrum * gains, s=(h, w), axes=(0, 1)) @ colours
+    spectrum = jnp.fft.rfft2(mix_colours(x, OPPONENT.T), axes=(0, 1))
+    return mix_colours(jnp.fft.irfft2(spectrum * gains, s=(h, w), axes=(0, 1)), OPPONENT)
 
 
 def make_optimizer(

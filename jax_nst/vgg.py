@@ -29,9 +29,9 @@ POOLINGS = ("max", "average")
 
 BGR_MEAN = (103.939, 116.779, 123.68)
 
-# With fewer output channels, or positions, Winograd's algorithm gains little.
-_WINOGRAD_CHANNELS = 256
-_WINOGRAD_POSITIONS = 32 * 32
+# With fewer channels, or positions, Winograd's algorithm gains little.
+_WINOGRAD_CHANNELS = 128
+_WINOGRAD_POSITIONS = 512
 
 
 def conv_names(network: str) -> tuple[str, ...]:
@@ -202,7 +202,9 @@ def _prepare(params: Params, *, precision: str) -> Params:
     if jax.default_backend() != "cpu" or precision == "bfloat16":
         return params
     wide = [
-        conv for conv in params if conv.startswith("conv") and kernel_shape(conv)[-1] >= _WINOGRAD_CHANNELS
+        conv
+        for conv in params
+        if conv.startswith("conv") and min(kernel_shape(conv)[2:]) >= _WINOGRAD_CHANNELS
     ]
     transformed = {conv: winograd.transform(params[conv]["kernel"]) for conv in wide}
     return {**params, "winograd": transformed} if wide else params

@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jax_nst.colours import OPPONENT, mix_colours
 from jax_nst.features import PRECISIONS, Extractor, Features, Params, Stage, dtype_of, products_of
 
 NUM_SCALES = 5
@@ -31,7 +32,7 @@ _FREQUENCY = np.pi / 2  # radians a pixel
 _SIGMA = 1.5  # pixels, of the Gaussian envelope
 
 # Luminance, red-green, blue-yellow. The last two are doubled: they vary less in pictures.
-_OPPONENT = np.array([[1 / 3, 1 / 3, 1 / 3], [1.0, -1.0, 0.0], [-0.5, -0.5, 1.0]]) * [[1], [2], [2]]
+_OPPONENT = OPPONENT * np.sqrt([[1 / 3], [8], [6]])
 
 _BINOMIAL = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
 
@@ -105,7 +106,7 @@ def _scale(
     rgb, finer = carry
     y = _filter(rgb, precision)
     luma = y[..., : 2 * NUM_ORIENTATIONS]
-    low = (rgb @ jnp.asarray(_OPPONENT.T, rgb.dtype)).astype(y.dtype)
+    low = mix_colours(rgb, _OPPONENT.T).astype(y.dtype)
     own = [jax.nn.relu(y), jax.nn.relu(-y), low, jnp.ones_like(low[..., :1])]
     features = {
         f"scale{number}": jnp.concatenate(

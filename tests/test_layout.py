@@ -15,6 +15,7 @@ PACKAGE = ROOT / "jax_nst"
 # A module imports only modules above it.
 ORDER = (
     "features",
+    "colours",
     "images",
     "winograd",
     "vgg",

@@ -64,7 +64,7 @@ def test_prepared_every_layer_equals_keras(monkeypatch):
     pixels, layers = picture(37, 50), vgg.LAYERS["vgg19"]
     expected = keras_features(keras_model("vgg19"), pixels)
     params = vgg.vgg19().prepare(vgg_params("vgg19", layers[-1:]))
-    assert set(params["winograd"]) == {conv for conv in vgg.conv_names("vgg19") if conv > "conv3"}
+    assert set(params["winograd"]) == {conv for conv in vgg.conv_names("vgg19") if conv > "conv2_1"}
     actual = vgg.vgg19().apply(params, jnp.asarray(pixels), layers)
     errors = {layer: relative_error(actual[layer], expected[layer]) for layer in expected}
     assert max(errors.values()) < 1e-5, errors
@@ -73,16 +73,19 @@ def test_prepared_every_layer_equals_keras(monkeypatch):
 
 
 def test_prepared_gradient_is_the_same(monkeypatch):
+    """In float64: in float32 the two round to different maxima here and there."""
     monkeypatch.setattr(vgg, "_WINOGRAD_POSITIONS", 0)
-    params = vgg_params("vgg19", ("relu3_2",))
+    params = vgg_params("vgg19", ("relu3_2",), np.float64)
 
     def gradient(params):
         def energy(pixels):
             return jnp.sum(jnp.square(vgg.vgg19().apply(params, pixels, ("relu3_2",))["relu3_2"]))
 
-        return jax.jit(jax.grad(energy))(jnp.asarray(picture(37, 50)))
+        return jax.jit(jax.grad(energy))(jnp.asarray(picture(37, 50), jnp.float64))
 
-    assert relative_error(gradient(vgg.vgg19().prepare(params)), np.asarray(gradient(params))) < 1e-5
+    with jax.enable_x64(True):
+        expected = np.asarray(gradient(params))
+        assert relative_error(gradient(vgg.vgg19().prepare(params)), expected) < 1e-10
 
 
 def test_preparing_again_changes_nothing_and_bfloat16_needs_none():
@@ -93,7 +96,7 @@ def test_preparing_again_changes_nothing_and_bfloat16_needs_none():
     assert jax.tree.all(jax.tree.map(np.array_equal, once, twice))
     assert vgg.network_of(once) == "vgg19"
     assert vgg.vgg19(precision="bfloat16").prepare(params) is params
-    shallow = vgg_params("vgg19", ("relu2_2",))
+    shallow = vgg_params("vgg19", ("relu2_1",))
     assert vgg.vgg19().prepare(shallow) is shallow
 
 
