@@ -50,7 +50,8 @@ def vgg_params(weights):
 def jax_step(kind, size, weights):
     """`(compile_seconds, evaluate)`: loss and gradient of the whole objective, recipe normalized.
 
-    `kind` is an extractor, and what is not as usual: a precision, or what is computed twice.
+    `kind` is an extractor, and what is not as usual: a precision, what is computed twice, or `direct`: no
+    convolution by Winograd's algorithm.
     """
     import jax
     import jax.numpy as jnp
@@ -218,9 +219,10 @@ def main():
     parser.add_argument(
         "--kinds",
         nargs="+",
-        default=["vgg19", "vgg19 block1", "vgg19 all", "wavelet", "wavelet all", "torch", "products"],
+        default=["vgg19", "vgg19 direct", "vgg19 all", "wavelet", "torch", "products"],
         help="vgg19, wavelet, torch, each followed by what is not as usual: 'vgg19 bfloat16', 'vgg19 all' "
-        "(of --remat), 'torch compiled bfloat16'; products: VGG's convolutions as one matrix product",
+        "(of --remat), 'vgg19 direct' (not by Winograd's algorithm), 'torch compiled bfloat16'; products: "
+        "VGG's convolutions as one matrix product",
     )
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--weights", help="h5 file with VGG19 kernels; random ones without it")

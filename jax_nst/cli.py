@@ -449,7 +449,7 @@ def _show(bar: "tqdm[Any]", progress: Progress) -> None:
     if progress.step == 0:
         bar.reset(progress.num_steps)  # the time of compiling is not a step's
     last = progress.entries[-1]
-    terms = "loss {total:.4g} = content {content:.3g}, style {style:.3g}, tv {tv:.3g}"
+    terms = "{size} px, loss {total:.4g} = content {content:.3g}, style {style:.3g}, tv {tv:.3g}"
     bar.set_postfix_str(terms.format(**last), refresh=False)
     bar.update(progress.step - bar.n)
 

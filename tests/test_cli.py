@@ -236,7 +236,7 @@ def test_the_main_job(pair, capsys):
     total = float(re.search(r"the file scores total ([\d.e+-]+)", last).group(1))  # pyright: ignore
     assert total == pytest.approx(min(step["total"] for step in history["steps"]), rel=0.05)
     assert "100%" in err
-    assert "loss" in err
+    assert "32 px, loss" in err
     settings = images.load_settings("c_s.png")
     assert settings["config"]["steps"] == 4
     assert (settings["content"], settings["style"]) == ("c.png", "s.png")

@@ -28,7 +28,7 @@ def curves(history):
 
 
 def assert_rows_are_single_runs(result, config, params, indices, contents=CONTENTS, styles=STYLES):
-    """To float32 rounding, which Adam keeps and L-BFGS magnifies: of single runs, too, by ten every few steps."""
+    """To float32 rounding, which Adam keeps and L-BFGS magnifies, of single runs too."""
     same, tolerance = (9, 1e-2) if config.optimizer == "lbfgs" else (config.steps + 1, 2e-3)
     for index in indices:
         values = result.values[index]
