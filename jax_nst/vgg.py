@@ -86,7 +86,9 @@ class VGG(nn.Module):
         """The convolutions, named as the paper does."""
         dtype, precision = dtype_of(self.precision), products_of(self.precision)
         for conv in needed_convs(self.network, self.layers):
-            how = functools.partial(_convolve, self.get_variable("winograd", conv))
+            # Its sums and differences would cost bfloat16 what digits it has.
+            transformed = None if dtype == jnp.bfloat16 else self.get_variable("winograd", conv)
+            how = functools.partial(_convolve, transformed)
             layer = nn.Conv(
                 kernel_shape(conv)[-1], (3, 3), dtype=dtype, precision=precision, conv_general_dilated=how
             )

@@ -100,6 +100,18 @@ def test_preparing_again_changes_nothing_and_bfloat16_needs_none():
     assert vgg.vgg19().prepare(shallow) is shallow
 
 
+def test_bfloat16_leaves_kernels_that_were_transformed_for_float32(monkeypatch):
+    monkeypatch.setattr(vgg, "_WINOGRAD_POSITIONS", 0)
+    params = vgg_params("vgg19", ("relu2_2",))
+    prepared = vgg.vgg19().prepare(params)
+    assert "winograd" in prepared
+    lower, pixels = vgg.vgg19(precision="bfloat16"), jnp.asarray(picture(37, 50))
+    for features in zip(
+        *(lower.apply(given, pixels, ("relu2_2",)).values() for given in (params, prepared)), strict=True
+    ):
+        np.testing.assert_array_equal(*features)
+
+
 def test_real_kernels_see_edges(shared):
     params = load_params(shared / "weights" / "vgg19_blocks1-3.h5")
     features = extract_features(params, jnp.asarray(picture(32, 48)), ("conv1_1", "relu3_4"))
