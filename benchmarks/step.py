@@ -57,7 +57,6 @@ def jax_step(kind, size, weights):
     import jax.numpy as jnp
 
     from jax_nst import Config
-    from jax_nst.allocator import give_back
     from jax_nst.features import PRECISIONS, choose_precision
     from jax_nst.network import Network
     from jax_nst.objective import REMATS, make_objective
@@ -81,7 +80,6 @@ def jax_step(kind, size, weights):
     step = jax.jit(jax.value_and_grad(objective, has_aux=True))
     compiled = step.lower(*arguments).compile(compiler_options())
     compile_seconds = time.perf_counter() - began
-    give_back()  # as the loop does
 
     def evaluate():
         (value, _), gradient = jax.block_until_ready(compiled(*arguments))
@@ -147,7 +145,7 @@ def peak_memory():
 
 def worker(kind, size, repeats, weights):
     """Answers each line on standard input with the time of one evaluation; first a line of facts."""
-    from jax_nst.allocator import keep_pages
+    from jax_nst.allocator import give_back, keep_pages
 
     factor = 1.0
     if kind == "products":
@@ -158,7 +156,9 @@ def worker(kind, size, repeats, weights):
     else:
         keep_pages()  # as main.py does
         compile_seconds, evaluate = jax_step(kind, size, weights)
-    value, _ = evaluate()
+    for _ in range(3):  # as the loop does
+        give_back()
+        value, _ = evaluate()
     print(json.dumps({"compile_seconds": compile_seconds, "value": value}), flush=True)
     for _ in range(repeats):
         sys.stdin.readline()

@@ -4,8 +4,9 @@ Pixels are RGB, float32 in [0, 1], `[H, W, 3]`, unbatched; a batch is `jax.vmap`
 """
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -56,6 +57,8 @@ class Extractor:
         coarsest of `layers`.
       halo: `(layers) -> pixels` that a tile, aligned to the stride, must be
         extended by on each side for its features to be exact.
+      reach: rows, an even number, that what a stage gives depends on, at most,
+        beyond its own.
       smallest_side: `(layers) -> pixels`, the shortest side of an image for
         which every one of `layers` exists.
       tv_weight: factor of the total variation in recipe `normalized`.
@@ -76,6 +79,7 @@ class Extractor:
     stages: Callable[[Sequence[str]], Sequence[Stage]]
     stride: Callable[[Sequence[str]], int]
     halo: Callable[[Sequence[str]], int]
+    reach: int
     smallest_side: Callable[[Sequence[str]], int]
     tv_weight: float
     relative_to_entries: bool = False
@@ -86,7 +90,8 @@ class Extractor:
         """The features of a picture, `[H, W, 3]`, computing no further than the deepest of `layers`."""
         carry, features = pixels, {}
         for stage in self.stages(tuple(layers)):
-            carry, found = stage(params, carry)
+            parts = bands(stage, carry, self.reach)
+            carry, found = join([part.stage(params, carry) for part in parts])
             features |= found
         return {layer: features[layer] for layer in layers}
 
@@ -97,3 +102,58 @@ class Extractor:
             raise ValueError(
                 f"unknown layer {unknown[0]!r} of {self.name}; the valid ones are {', '.join(self.layers)}"
             )
+
+
+class Part(NamedTuple):
+    """A stage, or what it gives for some rows alone."""
+
+    stage: Stage
+    rows: slice
+    share: float
+    """Of all rows."""
+
+
+# Positions of a band, at least, and how many bands there are at most: each takes XLA time to compile.
+_BAND, _MOST_BANDS = 2**17, 4
+
+
+def whole(stage: Stage) -> Part:
+    """All of a stage."""
+    return Part(stage, slice(None), 1.0)
+
+
+def bands(stage: Stage, carry: Any, reach: int) -> list[Part]:
+    """A stage in bands of rows, which take less memory one after the other; whole if it is small.
+
+    Args:
+      stage: the one.
+      carry: what it takes, a tree of `[h, w, C]`.
+      reach: as `Extractor.reach`.
+
+    Returns:
+      Parts in order, each of an even number of rows but for the last. Each takes all of `carry`.
+    """
+    height, width = jax.tree.leaves(carry)[0].shape[:2]
+    count = min(_MOST_BANDS, height * width // _BAND)
+    if count < 2:
+        return [whole(stage)]
+    edges = sorted({*(2 * round(band * height / (2 * count)) for band in range(count)), height})
+
+    def band(first: int, last: int) -> Part:
+        start, stop = max(0, first - reach), min(last + reach, height)
+
+        def of_rows(params: Params, carry: Any) -> Any:
+            def own(x: jax.Array) -> jax.Array:
+                factor = round((stop - start) / len(x))  # 2 where it is halved
+                return x[(first - start) // factor : -(-(last - start) // factor)]
+
+            return jax.tree.map(own, stage(params, jax.tree.map(lambda x: x[start:stop], carry)))
+
+        return Part(of_rows, slice(first, last), (last - first) / height)
+
+    return [band(first, last) for first, last in itertools.pairwise(edges)]
+
+
+def join(parts: Sequence[Any]) -> Any:
+    """What the parts of a stage give, trees of arrays, as one."""
+    return jax.tree.map(lambda *rows: jnp.concatenate(rows), *parts) if len(parts) > 1 else parts[0]

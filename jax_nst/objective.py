@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jax_nst.features import Extractor, Params, Stage
+from jax_nst.features import Extractor, Params, Part, bands, join, whole
 from jax_nst.losses import Losses, at_least_float32, content_loss, gram_matrix, style_loss
 from jax_nst.recipes import Recipe
 
@@ -62,9 +62,8 @@ def style_grams(
     """The Gram matrices of a style, `[H', W', 3]` of any size: layer -> `[C, C]`."""
     carry, grams = jnp.asarray(style), {}
     for stage in extractor.stages(tuple(layers)):
-        carry, features = stage(params, carry)
-        found = {layer: gram_matrix(feature) for layer, feature in features.items()}
-        carry = _after([gram[0, 0] for gram in found.values()], carry)
+        parts = bands(stage, carry, extractor.reach)
+        carry, _, found = _measure(parts, layers, params, carry, {}, sparing=True)
         grams |= found
     return {layer: grams[layer] for layer in layers}
 
@@ -117,7 +116,7 @@ def num_positions(
 
 REMATS = ("none", "block1", "all")
 """Which stages of the extractor are computed once more for the gradient, instead of kept: VGG's blocks, the
-wavelets' scales."""
+wavelets' scales. Large ones then in bands of rows."""
 
 
 def make_objective(
@@ -140,16 +139,16 @@ def make_objective(
         pixels: jax.Array, params: Params, targets: Targets, loss_weights: LossWeights
     ) -> tuple[jax.Array, Losses]:
         stages = extractor.stages(tuple(dict.fromkeys((*targets.content, *targets.style))))
-        again = {"none": 0, "block1": 1, "all": len(stages)}[remat]
+        num_again = {"none": 0, "block1": 1, "all": len(stages)}[remat]
         carry, content, style = pixels, jnp.zeros(()), jnp.zeros(())
         for number, stage in enumerate(stages):
-            # The losses are taken within the stage: else its features would be kept for them.
-            part = functools.partial(_stage_losses, stage)
-            part = jax.checkpoint(part) if number < again else part
-            carry, of_content, of_style = part(params, carry, targets)
-            content, style = content + of_content, style + of_style
-            if number < again:
-                carry = _after([of_content, of_style], carry)
+            again = number < num_again
+            parts = bands(stage, carry, extractor.reach) if again else [whole(stage)]
+            carry, of_content, grams = _measure(
+                parts, tuple(targets.style), params, carry, targets.content, sparing=again
+            )
+            of_style = [style_loss(gram, *targets.style[layer]) for layer, gram in grams.items()]
+            content, style = content + of_content, style + sum(of_style, jnp.zeros(()))
         tv = variation(pixels)
         total = loss_weights.content * content + loss_weights.style * style + loss_weights.tv * tv
         return total, Losses(total, content, style, tv)
@@ -157,28 +156,74 @@ def make_objective(
     return objective
 
 
+def _measure(
+    parts: Sequence[Part],
+    style_layers: Sequence[str],
+    params: Params,
+    carry: Any,
+    targets: Mapping[str, Target],
+    *,
+    sparing: bool,
+) -> tuple[Any, jax.Array, dict[str, jax.Array]]:
+    """What the next stage takes, the content loss of the features of this one, and their Gram matrices.
+
+    Args:
+      parts: of the stage.
+      style_layers: whose Gram matrices are wanted.
+      params: of the extractor.
+      carry: what the stage takes.
+      targets: of the content.
+      sparing: of memory: one part after the other, each computed again for the gradient.
+    """
+    found = []
+    for part in parts:
+        # The sums are taken within the part: else its features would be kept for them.
+        of_part = functools.partial(_measure_part, part, tuple(style_layers))
+        of_part = _computed_again(of_part) if sparing else of_part
+        after, content, grams = of_part(params, carry, targets)
+        if sparing:
+            carry, after = _after([content, *(gram[0, 0] for gram in grams.values())], (carry, after))
+        found.append((after, content, grams))
+    afters, contents, grams = zip(*found, strict=True)
+    return join(afters), sum(contents, jnp.zeros(())), jax.tree.map(lambda *of: sum(of[1:], of[0]), *grams)
+
+
+def _measure_part(
+    part: Part, style_layers: Sequence[str], params: Params, carry: Any, targets: Mapping[str, Target]
+) -> tuple[Any, jax.Array, dict[str, jax.Array]]:
+    after, features = part.stage(params, carry)
+    content = [
+        content_loss(features[layer], target.value[part.rows], target.coefficient)
+        for layer, target in targets.items()
+        if layer in features
+    ]
+    grams = {
+        layer: part.share * gram_matrix(features[layer]) for layer in style_layers if layer in features
+    }
+    return after, sum(content, jnp.zeros(())), grams
+
+
+def _computed_again(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, of which nothing is kept for the gradient but the arguments.
+
+    As `jax.checkpoint`, but that XLA's CPU takes what is computed again for what it has already: here it
+    follows from the gradient that it is computed for.
+    """
+
+    def backward(arguments: Any, cotangents: Any) -> Any:
+        params, carry, targets = arguments
+        carry = _after([jnp.ravel(cotangent)[0] for cotangent in jax.tree.leaves(cotangents)], carry)
+        return jax.vjp(function, params, carry, targets)[1](cotangents)
+
+    again = jax.custom_vjp(function)
+    again.defvjp(lambda *arguments: (function(*arguments), arguments), backward)
+    return again
+
+
 def _after(values: Sequence[jax.Array], carry: Any) -> Any:
-    """What the next stage takes, to be had only after `values`, `[]` each, of this one.
+    """What comes next, to be had only after `values`, `[]` each.
 
     Else XLA's CPU leaves them, and the features with them, to the end.
     """
     nothing = jax.lax.stop_gradient(0 * sum(values, jnp.zeros(())))
     return jax.tree.map(lambda x: x + nothing.astype(x.dtype), carry)
-
-
-def _stage_losses(
-    stage: Stage, params: Params, carry: Any, targets: Targets
-) -> tuple[Any, jax.Array, jax.Array]:
-    """What the next stage takes, and the content and style losses of the features of this one."""
-    carry, features = stage(params, carry)
-    content = [
-        content_loss(features[name], *target)
-        for name, target in targets.content.items()
-        if name in features
-    ]
-    style = [
-        style_loss(gram_matrix(features[name]), *target)
-        for name, target in targets.style.items()
-        if name in features
-    ]
-    return carry, sum(content, jnp.zeros(())), sum(style, jnp.zeros(()))

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jax_nst.allocator import give_back
 from jax_nst.config import DEFAULT_SIZE, MAX_SIZE, Config
 from jax_nst.features import Extractor, Params
 from jax_nst.images import Picture, cover, fit_size, load_picture, resize, resize_picture
@@ -63,9 +64,10 @@ def make_problem(
     content = fit_content(network, config, content)
     fitted = [fit_style(network, config, style, content.shape) for style in styles]
     programs = target_programs(config, network.extractor)
-    style = style_part(
-        network, config, [programs.grams(network.params, style) for style in fitted], shares, content.shape
-    )
+    give_back()  # each program needs much once; what the last one had would be held beside that
+    grams = [programs.grams(network.params, style) for style in fitted]
+    style = jax.block_until_ready(style_part(network, config, grams, shares, content.shape))
+    give_back()
     targets = Targets(programs.content(network.params, content), style)
     if start is None:
         start = starting_pixels(config, content, fitted, shares)

@@ -225,6 +225,7 @@ def _extractor(network: str, pooling: str, precision: str) -> Extractor:
         stages=functools.partial(_stages, network=network, pooling=pooling, precision=precision),
         stride=_stride,
         halo=functools.partial(_halo, network=network),
+        reach=max(CONVOLUTIONS[network]),
         smallest_side=_stride,
         tv_weight=65.0,
         cpu_batch=4,

@@ -112,7 +112,7 @@ def _filter(rgb: jax.Array, precision: str) -> jax.Array:
 def _scale(
     params: Params, carry: tuple[jax.Array, jax.Array | None], *, number: int, layers: Any, precision: str
 ) -> tuple[tuple[jax.Array, jax.Array], Features]:
-    """One scale, of the picture halved and the responses of the finer scale."""
+    """One scale, of the picture halved and the responses of the finer scale, averaged."""
     del params
     rgb, finer = carry
     y = _filter(rgb, precision)
@@ -120,12 +120,10 @@ def _scale(
     low = mix_colours(rgb, _OPPONENT.T).astype(y.dtype)
     own = [jax.nn.relu(y), jax.nn.relu(-y), low, jnp.ones_like(low[..., :1])]
     features = {
-        f"scale{number}": jnp.concatenate(
-            own if finer is None else [*own, _average_blocks(finer)], axis=-1
-        ),
+        f"scale{number}": jnp.concatenate(own if finer is None else [*own, finer], axis=-1),
         f"luma{number}": jax.nn.relu(jnp.concatenate([luma, -luma], axis=-1)),
     }
-    carry = _halve(rgb), jnp.concatenate(own[:2], axis=-1)
+    carry = _halve(rgb), _average_blocks(jnp.concatenate(own[:2], axis=-1))
     return carry, {layer: value for layer, value in features.items() if layer in layers}
 
 
@@ -171,6 +169,7 @@ def _extractor(precision: str) -> Extractor:
         stages=functools.partial(_stages, precision=precision),
         stride=_stride,
         halo=_halo,
+        reach=_RADIUS + 1,  # an even number
         smallest_side=_smallest_side,
         tv_weight=5.0,
         relative_to_entries=True,

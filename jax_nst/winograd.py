@@ -5,6 +5,7 @@ convolution is one product of matrices for each, and from there to 4x4 outputs. 
 convolution but for rounding. For CPUs, whose libraries convolve directly.
 """
 
+import itertools
 from collections.abc import Sequence
 
 import jax
@@ -12,6 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 _TILE = 4  # outputs of a tile, along each side; it reads two positions more
+# So many tiles at once: their transforms, 36 values for 16, take memory, and more parts longer to compile.
+_TILES, _MOST_PARTS = 3072, 4
 
 # Polynomials are multiplied at these points and at infinity. Each point's inverse is one too, so
 # a reversed kernel is the same numbers in another order. Larger ones round worse.
@@ -64,11 +67,26 @@ convolve.defvjp(_forward, _backward)  # pyright: ignore[reportFunctionMemberAcce
 def _convolve(
     x: jax.Array, transformed: jax.Array, of_input: np.ndarray, of_output: np.ndarray, *, contract: int
 ) -> jax.Array:
-    h, w, channels = x.shape
+    h, w, _ = x.shape
     down, across = -(-h // _TILE), -(-w // _TILE)  # tiles
     # Below and to the right a whole tile more, of which two positions are read.
     below, right = _TILE * (down + 1) - h - 1, _TILE * (across + 1) - w - 1
     x = jnp.pad(x, ((1, below), (1, right), (0, 0)))
+    count = min(_MOST_PARTS, -(-down * across // _TILES), down)
+    edges = [down * part // count for part in range(count + 1)]
+    parts = [
+        _convolve_tiles(x[_TILE * first : _TILE * (last + 1)], transformed, of_input, of_output, contract)
+        for first, last in itertools.pairwise(edges)
+    ]
+    return jnp.concatenate(parts)[:h, :w]
+
+
+def _convolve_tiles(
+    x: jax.Array, transformed: jax.Array, of_input: np.ndarray, of_output: np.ndarray, contract: int
+) -> jax.Array:
+    """Of tiles side by side, `[4 (down + 1), 4 (across + 1), C]` -> `[4 down, 4 across, D]`."""
+    height, width, channels = x.shape
+    down, across = height // _TILE - 1, width // _TILE - 1
     # Sums of another kind than the next: else XLA's CPU would compute these anew for each of those.
     tiles = _sums(of_input, _neighbours(x, 0))
     tiles = _stacked_sums(of_input, _neighbours(tiles, 2), axis=1).reshape(36, down * across, channels)
@@ -76,7 +94,7 @@ def _convolve(
     outputs = _stacked_sums(of_output, list(products.reshape(6, 6, down, across, -1)), axis=0)
     outputs = _sums(of_output, [outputs[:, i] for i in range(6)])
     # [4 across, 4 down, down, across, D]
-    return outputs.transpose(2, 1, 3, 0, 4).reshape(_TILE * down, _TILE * across, -1)[:h, :w]
+    return outputs.transpose(2, 1, 3, 0, 4).reshape(_TILE * down, _TILE * across, -1)
 
 
 def _neighbours(x: jax.Array, axis: int) -> list[jax.Array]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import picture, vgg_params
 
-from jax_nst.features import choose_precision
+from jax_nst.features import bands, choose_precision
 from jax_nst.vgg import vgg19
 from jax_nst.wavelet import wavelet
 
@@ -31,6 +31,28 @@ def test_stages_give_every_layer_once_and_no_more_than_needed(make, layers):
     assert sorted(found) == sorted(layers)
     assert list(extractor.apply(params, pixels, layers[::-1])) == list(layers[::-1])
     assert len(extractor.stages(layers[:1])) == 1
+
+
+@pytest.mark.parametrize("shape", [(40, 24), (39, 23), (18, 64)])
+@pytest.mark.parametrize(("make", "layers"), EXTRACTORS)
+def test_in_bands_of_rows_they_are_those_of_the_whole(make, layers, shape, monkeypatch):
+    extractor, pixels = make(), jnp.asarray(picture(*shape))
+    params = vgg_params("vgg19", layers) if make is vgg19 else {}
+    whole = extractor.apply(params, pixels, layers)
+    monkeypatch.setattr("jax_nst.features._BAND", 100)
+    parts = bands(extractor.stages(layers)[0], pixels, extractor.reach)
+    assert len(parts) == 4
+    assert [part.rows.start for part in parts[1:]] == [part.rows.stop for part in parts[:-1]]
+    assert sum(part.share for part in parts) == pytest.approx(1)
+    in_bands = extractor.apply(params, pixels, layers)
+    for layer in layers:
+        assert in_bands[layer].shape == whole[layer].shape
+        np.testing.assert_allclose(in_bands[layer], whole[layer], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("height", "count"), [(511, 1), (512, 2), (768, 3), (4096, 4)])
+def test_only_large_ones_are_computed_in_bands(height, count):
+    assert len(bands(vgg19().stages(("relu1_1",))[0], jnp.zeros((height, 512, 3)), 4)) == count
 
 
 @pytest.mark.parametrize("precision", ["tf32", "bfloat16"])

@@ -90,10 +90,12 @@ def small():
     return objective, params, targets, content, style
 
 
+@pytest.mark.parametrize("band", [100, 10**6])
 @pytest.mark.parametrize("remat", REMATS)
 @pytest.mark.parametrize("features", ["vgg19", "wavelet"])
-def test_what_is_computed_twice_changes_nothing(features, remat):
-    shape = (40, 48)
+def test_what_is_computed_twice_changes_nothing(features, remat, band, monkeypatch):
+    """Not in bands of rows either."""
+    shape = (39, 48)
     content, style = (jnp.asarray(picture(*shape, seed)) for seed in range(2))
     params = vgg_params("vgg19", ("relu2_1",)) if features == "vgg19" else {}
     extractor = {"vgg19": vgg19, "wavelet": wavelet}[features]()
@@ -111,16 +113,18 @@ def test_what_is_computed_twice_changes_nothing(features, remat):
         count = jitted.lower(start).as_text().count("stablehlo.convolution")
         return float(value), np.asarray(gradient), count
 
-    value, gradient, count = measured(remat)
     exact = measured("none")
+    monkeypatch.setattr("jax_nst.features._BAND", band)
+    value, gradient, count = measured(remat)
     assert value == pytest.approx(exact[0], rel=1e-5)
     np.testing.assert_allclose(gradient, exact[1], rtol=1e-3, atol=1e-5 * np.abs(exact[1]).max())
     # The convolutions of the finest stage once more, or of all.
     assert count >= exact[2] + {"none": 0, "block1": 1, "all": 2}[remat]
 
 
-def test_what_is_computed_twice_needs_less_memory():
+def test_what_is_computed_twice_needs_less_memory(monkeypatch):
     """The whole VGG, by XLA's own account of its buffers."""
+    monkeypatch.setattr("jax_nst.features._BAND", 2**14)
     extractor, recipe, num_bytes = vgg19(), RECIPES["normalized"], {}
     params = vgg_params("vgg19", ("relu5_1",))
     blank = jnp.full((256, 256, 3), 0.5)
@@ -130,7 +134,8 @@ def test_what_is_computed_twice_needs_less_memory():
         gradient = jax.jit(jax.grad(lambda *arguments, f=objective: f(*arguments)[0]))
         compiled = gradient.lower(blank, params, targets, weights(1, 1000, 5)).compile(compiler_options())
         num_bytes[remat] = compiled.memory_analysis().temp_size_in_bytes
-    assert max(num_bytes["block1"], num_bytes["all"]) < 0.9 * num_bytes["none"]
+    assert num_bytes["block1"] < 0.8 * num_bytes["none"]
+    assert num_bytes["all"] < 0.6 * num_bytes["none"]
 
 
 def test_losses_of_features_in_bfloat16_are_float32(small):

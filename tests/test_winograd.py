@@ -28,6 +28,13 @@ def slow_convolution(x, kernel):
     return y
 
 
+@pytest.fixture(params=[1, 10**6])
+def tiles(request, monkeypatch):
+    """How many tiles are taken at once."""
+    monkeypatch.setattr(winograd, "_TILES", request.param)
+
+
+@pytest.mark.usefixtures("tiles")
 @pytest.mark.parametrize("shape", SHAPES)
 def test_is_the_convolution(shape):
     x, kernel = arrays(shape)
@@ -37,6 +44,7 @@ def test_is_the_convolution(shape):
         np.testing.assert_allclose(y, slow_convolution(x, kernel), atol=1e-12)
 
 
+@pytest.mark.usefixtures("tiles")
 @pytest.mark.parametrize("shape", SHAPES)
 def test_gradient_is_that_of_the_convolution(shape):
     """The transpose: <convolve(x), y> = <x, gradient>, for every x."""
