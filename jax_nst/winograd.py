@@ -14,7 +14,7 @@ import numpy as np
 
 _TILE = 4  # outputs of a tile, along each side; it reads two positions more
 # So many tiles at once: their transforms, 36 values for 16, take memory, and more parts longer to compile.
-_TILES, _MOST_PARTS = 3072, 4
+_TILES, _MOST_PARTS = 1536, 4
 
 # Polynomials are multiplied at these points and at infinity. Each point's inverse is one too, so
 # a reversed kernel is the same numbers in another order. Larger ones round worse.
