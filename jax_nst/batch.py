@@ -28,7 +28,15 @@ from jax_nst.problem import (
     starting_pixels,
     style_part,
 )
-from jax_nst.programs import Advance, BatchPrograms, Tables, batch_programs, remat_choices, target_programs
+from jax_nst.programs import (
+    Advance,
+    BatchPrograms,
+    Tables,
+    batch_programs,
+    on_all_devices,
+    remat_choices,
+    target_programs,
+)
 from jax_nst.step import State, to_pixels
 
 OK, DIVERGED, STOPPED, FAILED = "ok", "diverged", "stopped", "failed"
@@ -218,7 +226,7 @@ def make_plan(
             per_device = largest_that_fits(per_device, limit, lambda count: compile_(count)[1], guess)
             per_device = _evenly(len(items), per_device * num_devices, num_devices)
         advance, num_bytes = compile_(per_device)
-        params = jax.device_put(network.params, programs.shardings[1])
+        params = on_all_devices(network.params, mesh)
         return Plan(mesh, config, programs, params, targets, slots(per_device), advance), num_bytes
 
     # Smaller batches before anything is computed twice.

@@ -129,10 +129,13 @@ def batch_programs(config: Config, extractor: Extractor, mesh: Mesh) -> BatchPro
     return _batch_programs(extractor, *_that_count(config), mesh)
 
 
-def _that_count(config: Config) -> tuple[str, str, str, float | None, int]:
-    # Only Adam's schedule knows its end; no other program is compiled anew for another one.
-    num_steps = config.steps if config.optimizer == "adam" else 0
-    return config.recipe, config.remat, config.optimizer, config.learning_rate, num_steps
+def on_all_devices(params: Params, mesh: Mesh) -> Params:
+    """A copy on each device of a mesh; none of what is there already."""
+    return jax.device_put(params, NamedSharding(mesh, P()))
+
+
+def _that_count(config: Config) -> tuple[str, str, str, float | None]:
+    return config.recipe, config.remat, config.optimizer, config.learning_rate
 
 
 def _step_of(
@@ -141,11 +144,10 @@ def _step_of(
     remat: str,
     optimizer: str,
     learning_rate: float | None,
-    num_steps: int,
 ) -> tuple[Callable[[jax.Array], State], Update]:
     return make_step(
         make_objective(extractor, RECIPES[recipe].variation, remat=remat),
-        make_optimizer(optimizer, learning_rate=learning_rate, num_steps=num_steps),
+        make_optimizer(optimizer, learning_rate=learning_rate),
     )
 
 

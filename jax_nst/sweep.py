@@ -1,5 +1,6 @@
 """Many transfers at once: the step of one, mapped over a batch of items, spread over all devices."""
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -25,7 +26,7 @@ from jax_nst.images import resize
 from jax_nst.losses import Losses
 from jax_nst.network import Network, load_network
 from jax_nst.problem import Pixels, picture_shape
-from jax_nst.programs import ITEMS
+from jax_nst.programs import ITEMS, on_all_devices
 from jax_nst.schedule import scale_configs
 
 
@@ -181,11 +182,14 @@ def run_sweep(
         yield [outcome.item for outcome in unreadable], unreadable if jax.process_index() == 0 else []
     done = len(unreadable)
     mesh = Mesh(np.asarray(jax.devices()), (ITEMS,), axis_types=(AxisType.Auto,))
+    # Once for all programs; targets are computed on one device.
+    everywhere = network._replace(params=on_all_devices(network.params, mesh))
+    prepare = functools.partial(Preparation, network, contents, styles)
     for shapes, group in groups.items():
         left = [index for index in group if index in wanted]
         if not left:
             continue
-        scales = _make_scales(network, mesh, contents, styles, at_sizes, shapes, group, left, batch)
+        scales = _make_scales(everywhere, mesh, prepare, at_sizes, shapes, group, left, batch)
         num_steps = sum(scale.plan.config.steps + 1 for scale in scales) - 1
         for chosen in in_batches(left, scales[-1].plan.size):
             progress = SweepProgress(done, len(wanted), list(chosen), 0, num_steps)
@@ -212,8 +216,7 @@ class _Scale(NamedTuple):
 def _make_scales(
     network: Network,
     mesh: Mesh,
-    contents: Sequence[Source],
-    styles: Sequence[Source],
+    prepare: Callable[[], Preparation],
     at_sizes: Mapping[int, Sequence[Item]],
     shapes: Sequence[tuple[int, int]],
     group: Sequence[int],
@@ -227,7 +230,7 @@ def _make_scales(
         all_items, left_items = ([of_scale[index] for index in part] for part in (group, left))
         plan = make_plan(network, mesh, shapes[number], all_items, left_items, batch)
         batch = plan.size
-        scales.insert(0, _Scale(plan, Preparation(network, contents, styles), of_scale))
+        scales.insert(0, _Scale(plan, prepare(), of_scale))
     return scales
 
 

@@ -37,11 +37,11 @@ def quadratic(x):
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_optimizer_minimises_a_quadratic(name):
-    rate = {"lbfgs": 1.0, "adam": 0.3}[name]
+    rate = {"lbfgs": 1.0, "adam": 0.1}[name]
     values, *_ = minimize(
         lambda x: quadratic(x.ravel()),
         jnp.ones((2, 5, 3)),
-        make_optimizer(name, learning_rate=rate, num_steps=150),
+        make_optimizer(name, learning_rate=rate),
         150,
     )
     assert values[-1] < 1e-4 * values[0]
@@ -254,17 +254,17 @@ def test_steps_double_where_the_loss_is_concave():
     assert values.min() < -99.9
 
 
-def test_adam_ends_with_a_rate_of_zero():
-    optimizer, x = make_optimizer("adam", num_steps=10), jnp.ones((1, 1, 3))
+def test_adam_keeps_its_rate():
+    """Along a constant gradient each step is as long as the first."""
+    optimizer, x = make_optimizer("adam"), jnp.ones((1, 1, 3))
     state, sizes = optimizer.init(x), []
-    for _ in range(11):
+    for _ in range(30):
         updates, state = optimizer.update(amplify(x), state, x, value=jnp.asarray(1.0))
         sizes.append(float(jnp.sqrt(jnp.mean(updates**2))))
     assert sizes[0] == pytest.approx(module.LEARNING_RATES["adam"], rel=0.5)
-    assert sizes == sorted(sizes, reverse=True)
-    assert sizes[-1] < 1e-6
+    np.testing.assert_allclose(sizes, sizes[0], rtol=1e-4)
 
 
 def test_unknown_optimizer():
     with pytest.raises(ValueError, match="the valid ones are lbfgs, adam"):
-        make_optimizer("sgd", num_steps=1)
+        make_optimizer("sgd")

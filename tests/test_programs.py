@@ -9,7 +9,7 @@ from jax_nst.batch import make_plan
 from jax_nst.grid import Grid, make_items
 from jax_nst.network import load_network
 from jax_nst.problem import make_problem
-from jax_nst.programs import ITEMS, _num_bytes, step_programs
+from jax_nst.programs import ITEMS, _num_bytes, on_all_devices, step_programs
 
 WAVELET = Config(
     features="wavelet", content_layers=("luma2",), style_layers=("scale1",), steps=4, remat="none"
@@ -30,6 +30,18 @@ def test_what_items_share_is_there_once():
     assert (one.size, eight.size) == (8, 8)
     assert (one.slots.content_rows, one.slots.style_rows) == (1, 1)
     assert (eight.slots.content_rows, eight.slots.style_rows) == (8, 1)
+
+
+def test_what_is_on_all_devices_is_not_copied_again():
+    """Else each size of a sweep had weights of its own."""
+    mesh = Mesh(np.asarray(jax.devices()), (ITEMS,), axis_types=(AxisType.Auto,))
+    once = on_all_devices({"kernel": jnp.ones(1000)}, mesh)["kernel"]
+    twice = on_all_devices({"kernel": once}, mesh)["kernel"]
+    pointers = [
+        [shard.data.unsafe_buffer_pointer() for shard in x.addressable_shards] for x in (once, twice)
+    ]
+    assert pointers[0] == pointers[1]
+    assert once.sharding.is_fully_replicated
 
 
 def test_the_bytes_of_a_program_are_its_arguments_results_and_buffers_less_what_is_donated():

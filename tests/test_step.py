@@ -22,7 +22,7 @@ def make_problem(seed=0):
 
 def make(name):
     objective = make_objective(vgg19(), RECIPES["normalized"].variation)
-    return make_step(objective, make_optimizer(name, num_steps=20))
+    return make_step(objective, make_optimizer(name))
 
 
 def test_angles_and_pixels_are_inverse_and_pixels_stay_in_the_box():
@@ -103,7 +103,7 @@ def test_a_loss_that_is_not_finite_is_never_the_best():
         value = jnp.where(jnp.max(pixels) > 0.7, jnp.nan, -jnp.sum(pixels))
         return value, Losses(value, value, value, value)
 
-    init, update = make_step(broken, make_optimizer("lbfgs", learning_rate=20.0, num_steps=1))
+    init, update = make_step(broken, make_optimizer("lbfgs", learning_rate=20.0))
     state, values, step = init(jnp.full((4, 4, 3), 0.5)), [], jax.jit(update)
     weights = LossWeights(jnp.float32(1), jnp.float32(0), jnp.float32(0))
     for _ in range(20):
