@@ -4,7 +4,8 @@
     python benchmarks/sizes.py --features wavelet vgg19 --weights vgg19.h5
 
 Writes one picture: a row for each extractor, its pictures side by side, all enlarged or reduced to the
-same size. Prints what each term of the loss is of that at the start, as the run ends.
+same size. Prints the terms of the loss, which recipe normalized makes relative. The style is as large as
+the picture at each size, so that its strokes are as wide.
 """
 
 import argparse
@@ -17,16 +18,15 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def paint(features, size, arguments):
-    """The picture, and (content, style) of its loss and that of its start."""
+    """The picture, and its (content, style, total) losses."""
     from jax_nst import Config, load_image, stylize
 
     weights = None if features == "wavelet" else arguments.weights
-    config = Config(size=size, features=features, weights=weights)
+    config = Config(size=size, style_scale=1.0, features=features, weights=weights)
     content, style = load_image(arguments.content), load_image(arguments.style)
     result = stylize(content, style, config=config)
-    entries = [entry for entry in result.history["steps"] if entry["size"] == size]
-    best = min(entries, key=lambda entry: entry["total"])
-    return result.pixels, (best["content"], best["style"] / entries[0]["style"], best["total"])
+    losses = result.score(result.pixels)
+    return result.pixels, (losses.content, losses.style, losses.total)
 
 
 def main():
@@ -53,7 +53,7 @@ def main():
             pixels, losses = paint(features, size, arguments)
             row.append(resize(pixels, fit_size(pixels.shape, arguments.shown)))
             print(
-                f"| {features} | {size} | " + " | ".join(f"{loss:.4g}" for loss in losses) + " |",
+                f"| {features} | {size} | " + " | ".join(f"{float(loss):.3g}" for loss in losses) + " |",
                 flush=True,
             )
         rows.append(np.concatenate(row, axis=1))

@@ -114,7 +114,7 @@ class Part(NamedTuple):
 
 
 # Positions of a band, at least, and how many bands there are at most: each takes XLA time to compile.
-_BAND, _MOST_BANDS = 2**17, 4
+_BAND, _MOST_BANDS = 2**17, 3
 
 
 def whole(stage: Stage) -> Part:
