@@ -122,6 +122,18 @@ def test_what_is_computed_twice_changes_nothing(features, remat, band, monkeypat
     assert count >= exact[2] + {"none": 0, "block1": 1, "all": 2}[remat]
 
 
+def test_what_is_computed_twice_is_so_in_a_batch(small, monkeypatch):
+    _, params, targets, content, style = small
+    monkeypatch.setattr("jax_nst.features._BAND", 100)
+    starts = jnp.stack([content, style])
+    gradients = []
+    for remat in ("none", "all"):
+        objective = make_objective(vgg19(), RECIPES["normalized"].variation, remat=remat)
+        of_one = jax.grad(lambda x, f=objective: f(x, params, targets, weights(1, 1000, 5))[0])
+        gradients.append(jax.jit(jax.vmap(of_one))(starts))
+    np.testing.assert_allclose(*gradients, rtol=1e-3, atol=1e-5 * float(jnp.abs(gradients[0]).max()))
+
+
 def test_what_is_computed_twice_needs_less_memory(monkeypatch):
     """The whole VGG, by XLA's own account of its buffers."""
     monkeypatch.setattr("jax_nst.features._BAND", 2**14)
