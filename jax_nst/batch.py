@@ -33,7 +33,6 @@ from jax_nst.programs import (
     BatchPrograms,
     Tables,
     batch_programs,
-    on_all_devices,
     remat_choices,
     target_programs,
 )
@@ -196,7 +195,7 @@ def make_plan(
     """Chooses how many items make a batch, and compiles.
 
     Args:
-      network: what compares pictures.
+      network: what compares pictures; its params are on all devices.
       mesh: of all devices, with the one axis `ITEMS`.
       shape: (height, width) of the pictures.
       items: all that there are of this shape, in order.
@@ -226,8 +225,7 @@ def make_plan(
             per_device = largest_that_fits(per_device, limit, lambda count: compile_(count)[1], guess)
             per_device = _evenly(len(items), per_device * num_devices, num_devices)
         advance, num_bytes = compile_(per_device)
-        params = on_all_devices(network.params, mesh)
-        return Plan(mesh, config, programs, params, targets, slots(per_device), advance), num_bytes
+        return Plan(mesh, config, programs, network.params, targets, slots(per_device), advance), num_bytes
 
     # Smaller batches before anything is computed twice.
     return first_that_fits(remat_choices(config), make, limit)

@@ -144,7 +144,7 @@ def bands(stage: Stage, carry: Any, reach: int) -> list[Part]:
 
         def of_rows(params: Params, carry: Any) -> Any:
             def own(x: jax.Array) -> jax.Array:
-                factor = round((stop - start) / len(x))  # 2 where it is halved
+                factor = 1 if len(x) == stop - start else 2
                 return x[(first - start) // factor : -(-(last - start) // factor)]
 
             return jax.tree.map(own, stage(params, jax.tree.map(lambda x: x[start:stop], carry)))

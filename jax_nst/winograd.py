@@ -14,7 +14,7 @@ import numpy as np
 
 _TILE = 4  # outputs of a tile, along each side; it reads two positions more
 # So many tiles at once: their transforms, 36 values for 16, take memory, and more parts longer to compile.
-_TILES, _MOST_PARTS = 1536, 4
+_TILES_AT_ONCE, _MOST_PARTS = 1536, 4
 
 # Polynomials are multiplied at these points and at infinity. Each point's inverse is one too, so
 # a reversed kernel is the same numbers in another order. Larger ones round worse.
@@ -72,7 +72,7 @@ def _convolve(
     # Below and to the right a whole tile more, of which two positions are read.
     below, right = _TILE * (down + 1) - h - 1, _TILE * (across + 1) - w - 1
     x = jnp.pad(x, ((1, below), (1, right), (0, 0)))
-    count = min(_MOST_PARTS, -(-down * across // _TILES), down)
+    count = min(_MOST_PARTS, -(-down * across // _TILES_AT_ONCE), down)
     edges = [down * part // count for part in range(count + 1)]
     parts = [
         _convolve_tiles(x[_TILE * first : _TILE * (last + 1)], transformed, of_input, of_output, contract)

@@ -31,7 +31,7 @@ def slow_convolution(x, kernel):
 @pytest.fixture(params=[1, 10**6])
 def tiles(request, monkeypatch):
     """How many tiles are taken at once."""
-    monkeypatch.setattr(winograd, "_TILES", request.param)
+    monkeypatch.setattr(winograd, "_TILES_AT_ONCE", request.param)
 
 
 @pytest.mark.usefixtures("tiles")
