@@ -77,15 +77,17 @@ class Config:
         None, "factor of the total variation: larger is smoother (default: the recipe's)"
     )
     content_layers: tuple[str, ...] | None = _setting(
-        None, "layers that keep the content, separated by commas (default: the recipe's)"
+        None,
+        "layers that keep the content, separated by commas (default: the recipe's; of the wavelets those "
+        "that the size of the picture wants)",
     )
     style_layers: tuple[str, ...] | None = _setting(
-        None, "layers that carry the style, separated by commas (default: the recipe's)"
+        None, "layers that carry the style, separated by commas (default: as content_layers)"
     )
     style_layer_weights: tuple[float, ...] | None = _setting(
         None,
-        "one factor for each style layer, separated by commas; recipe normalized divides them by their sum "
-        "(default: the recipe's)",
+        "one factor for each style layer, separated by commas; normalized divides them by their sum; "
+        "of the wavelets for scale1 to scale5 unless style_layers are given (default: the recipe's)",
     )
     pooling: str = _setting("max", f"pooling of the VGG, one of {', '.join(POOLINGS)}")
     precision: str = _setting(

@@ -51,6 +51,9 @@ class Extractor:
       layers: every layer name that `apply` accepts, shallowest first.
       content_layers: the layers that the content loss compares by default.
       style_layers: the layers whose Gram matrices are compared by default.
+      layers_at: `((height, width) of a picture) -> (content layers, style layers)`, the
+        defaults at that size, which see as much of the picture at each; None where
+        they are the same at all sizes.
       stages: `(layers) ->` the parts that compute them, one after the other, each
         from what the last one gives; the deepest of `layers` is in the last.
       stride: `(layers) -> pixels` between neighbouring positions of the
@@ -82,6 +85,7 @@ class Extractor:
     reach: int
     smallest_side: Callable[[Sequence[str]], int]
     tv_weight: float
+    layers_at: Callable[[tuple[int, int]], tuple[tuple[str, ...], tuple[str, ...]]] | None = None
     relative_to_entries: bool = False
     prepare: Callable[[Params], Params] = lambda params: params
     cpu_batch: int = 1

@@ -1,12 +1,11 @@
-"""Coarse to fine: the sizes that a picture is painted at, one after the other."""
+"""Coarse to fine: the sizes that a picture is painted at, one after the other, and the layers at each."""
 
 import dataclasses
 import math
 
 from jax_nst.config import Config
-from jax_nst.images import fit_size
 from jax_nst.network import Network
-from jax_nst.problem import least_side, picture_size
+from jax_nst.problem import least_side, picture_shape, picture_size
 
 COARSEST = (128, 256)
 """Pixels, the longer side of the coarsest picture that `auto` begins with, at least and at most."""
@@ -20,6 +19,8 @@ def scale_configs(network: Network, config: Config, shape: tuple[int, ...]) -> l
 
     The last one has all the steps, the others a few: more make no difference to the last.
 
+    Where a config leaves the layers open, each size has those that its extractor wants there.
+
     Args:
       network: has a least size, below which `auto` does not go.
       config: `scales` says how many sizes; `auto` begins with half the size, or with less in large
@@ -32,10 +33,10 @@ def scale_configs(network: Network, config: Config, shape: tuple[int, ...]) -> l
     else:
         count = int(config.scales)
     sizes = [max(1, round(size * _FACTOR**-power)) for power in reversed(range(1, count))]
+    scales = [_with_layers(network, _coarser(config, size, coarse), shape) for coarse in sizes]
     if config.scales == "auto":
-        least = least_side(network, config)
-        sizes = [x for x in sizes if x >= COARSEST[0] and min(fit_size(shape, x)) >= least]
-    return [*(_coarser(config, size, coarse) for coarse in sizes), config]
+        scales = [scale for scale in scales if _is_large_enough(network, scale, shape)]
+    return [*scales, _with_layers(network, config, shape)]
 
 
 def _coarser(config: Config, size: int, coarse: int) -> Config:
@@ -43,3 +44,22 @@ def _coarser(config: Config, size: int, coarse: int) -> Config:
     style_scale = config.style_size / size if config.style_size else config.style_scale
     steps = max(1, min(_MOST, round(_SHARE * config.steps)))
     return dataclasses.replace(config, size=coarse, steps=steps, style_size=None, style_scale=style_scale)
+
+
+def _is_large_enough(network: Network, config: Config, shape: tuple[int, ...]) -> bool:
+    size = picture_shape(config, shape)
+    return max(size) >= COARSEST[0] and min(size) >= least_side(network, config)
+
+
+def _with_layers(network: Network, config: Config, shape: tuple[int, ...]) -> Config:
+    """The config with the layers of its size; weights of style layers are for those of any size."""
+    if network.extractor.layers_at is None:
+        return config
+    content, style = network.extractor.layers_at(picture_shape(config, shape))
+    if config.style_layer_weights is not None:
+        style = config.style_layers
+    return dataclasses.replace(
+        config,
+        content_layers=config.content_layers or content,
+        style_layers=config.style_layers or style,
+    )

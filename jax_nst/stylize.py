@@ -119,7 +119,7 @@ def run(
         if stopped:
             break
     if stopped and len(configs) > 1:
-        problem = make_problem(network, content, styles, config=config, blend=blend)
+        problem = make_problem(network, content, styles, config=configs[-1], blend=blend)
     assert problem is not None
     assert pixels is not None
     return Result(resize(pixels, (height, width)), history, problem.score)

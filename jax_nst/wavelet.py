@@ -4,15 +4,17 @@ Brochard, Zhang and Mallat, "Generalized Rectifier Wavelet Covariance Models for
 Synthesis", ICLR 2022 (arXiv:2203.07902): the covariances of rectified wavelet
 coefficients, within a scale and between neighbouring scales, describe a texture.
 
-Layer `scale{s}`, s = 1 (finest) ... 5, on the picture halved s-1 times, `[h, w, 196]` (100 for s = 1):
+Layer `scale{s}`, s = 1 (finest) ... 8, on the picture halved s-1 times, `[h, w, 196]` (100 for s = 1):
 for each of 3 opponent colours, 8 orientations and 4 phases, the rectified response to a 7x7 Gabor wavelet;
 the 3 low-pass colours; a constant; and the responses of scale s-1, averaged
 over 2x2 blocks. The Gram product of the last with the first equals, exactly, that of the finer
 responses with the coarser ones enlarged, at a quarter of the work.
 Layer `luma{s}`, `[h, w, 32]`: the responses of the luminance alone.
+A picture of twice the size is compared at one scale more.
 """
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,7 +25,7 @@ import numpy as np
 from jax_nst.colours import OPPONENT, mix_colours
 from jax_nst.features import PRECISIONS, Extractor, Features, Params, Stage, dtype_of, products_of
 
-NUM_SCALES = 5
+NUM_SCALES = 8
 NUM_ORIENTATIONS = 8
 KERNEL_SIZE = 7
 
@@ -40,9 +42,25 @@ LAYERS = (
     *(f"scale{scale}" for scale in range(1, NUM_SCALES + 1)),
     *(f"luma{scale}" for scale in range(1, NUM_SCALES + 1)),
 )
+
+# In a picture with the area of a square of so many pixels, such as one of 480 x 320.
+_SIDE = 400
 # The finest scale is left to the style: that is where its brush strokes are.
-CONTENT_LAYERS = ("luma2", "luma3")
-STYLE_LAYERS = LAYERS[:NUM_SCALES]
+_CONTENT_SCALES, _COARSEST = (2, 3), 5
+
+
+def layers_at(shape: tuple[int, int]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The content and the style layers of a picture of `shape`, (height, width) in pixels.
+
+    They reach as far across the picture at every size, so that it looks the same: at twice the
+    size the content is compared one scale coarser, and the style at one scale more.
+    """
+    octaves = round(math.log2(math.sqrt(math.prod(shape)) / _SIDE))
+    most = math.floor(math.log2(min(shape) / _smallest_side((f"scale{_COARSEST}",))))
+    octaves = max(min(octaves, most, NUM_SCALES - _COARSEST), 1 - min(_CONTENT_SCALES))
+    content = [scale + octaves for scale in _CONTENT_SCALES]
+    style = range(1, _COARSEST + octaves + 1)
+    return tuple(f"luma{scale}" for scale in content), tuple(f"scale{scale}" for scale in style)
 
 
 def gabor_bank() -> np.ndarray:
@@ -161,11 +179,13 @@ def wavelet(*, precision: str = "float32") -> Extractor:
 def _extractor(precision: str) -> Extractor:
     if precision not in PRECISIONS:
         raise ValueError(f"unknown precision {precision!r}; the valid ones are {', '.join(PRECISIONS)}")
+    content_layers, style_layers = layers_at((_SIDE, _SIDE))
     return Extractor(
         name="wavelet",
         layers=LAYERS,
-        content_layers=CONTENT_LAYERS,
-        style_layers=STYLE_LAYERS,
+        content_layers=content_layers,
+        style_layers=style_layers,
+        layers_at=layers_at,
         stages=functools.partial(_stages, precision=precision),
         stride=_stride,
         halo=_halo,

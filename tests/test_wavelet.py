@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from conftest import picture
 
-from jax_nst import wavelet as module
 from jax_nst.losses import gram_matrix
-from jax_nst.wavelet import LAYERS, gabor_bank, wavelet
+from jax_nst.wavelet import LAYERS, NUM_SCALES, gabor_bank, layers_at, wavelet
 
 OPPONENT = np.array([[1 / 3, 1 / 3, 1 / 3], [2, -2, 0], [-1, -1, 2]])
 
@@ -34,7 +33,7 @@ def slow_halve(rgb):
     return blurred[::2, ::2]
 
 
-def apply(pixels, layers=LAYERS):
+def apply(pixels, layers):
     features = jax.jit(lambda x: wavelet().apply({}, x, layers))(jnp.asarray(pixels))
     return {layer: np.asarray(values) for layer, values in features.items()}
 
@@ -49,7 +48,8 @@ def test_wavelets_have_zero_mean_and_unit_norm():
 @pytest.mark.parametrize("shape", [(72, 64), (67, 75)])
 def test_features_equal_a_slow_transform(shape):
     rgb = picture(*shape).astype(np.float64)
-    features, finer = apply(rgb.astype(np.float32)), None
+    layers = [f"{kind}{scale}" for kind in ("scale", "luma") for scale in range(1, 6)]
+    features, finer = apply(rgb.astype(np.float32), layers), None
     for scale in range(1, 6):
         own = slow_responses(rgb)
         h, w, _ = rgb.shape
@@ -69,7 +69,7 @@ def test_features_equal_a_slow_transform(shape):
 def test_gram_with_averaged_blocks_is_that_with_the_coarser_enlarged():
     """The identity that saves three quarters of the work, by enlarging for real."""
     pixels = picture(64, 80)
-    features = apply(pixels)
+    features = apply(pixels, ("scale1", "scale2"))
     fine, coarse = features["scale1"][..., :96], features["scale2"][..., :96]
     enlarged = coarse.repeat(2, axis=0).repeat(2, axis=1)
     expected = np.einsum("hwi,hwj->ij", fine, enlarged) / (64 * 80)
@@ -96,9 +96,28 @@ def test_plain_jit_and_vmap_agree():
 
 def test_smallest_side_is_just_large_enough():
     least = wavelet().smallest_side(LAYERS)
-    features = apply(picture(least, least))
-    assert features["scale5"].shape == (least // 16, least // 16, 196)
+    features = apply(picture(least, least), ("luma2", f"scale{NUM_SCALES}"))
+    assert features[f"scale{NUM_SCALES}"].shape == (4, 4, 196)  # a border of 3 is mirrored
     assert all(np.isfinite(layer).all() for layer in features.values())
+
+
+@pytest.mark.parametrize("shape", [(150, 150), (256, 144), (400, 300), (512, 1024)])
+def test_at_twice_the_size_layers_are_one_scale_coarser(shape):
+    height, width = shape
+    (content, style), (later_content, later_style) = layers_at(shape), layers_at((2 * height, 2 * width))
+    assert later_content == tuple(f"luma{int(layer[-1]) + 1}" for layer in content)
+    assert later_style == (*style, f"scale{len(style) + 1}")
+
+
+def test_layers_of_every_size_exist_in_it_and_are_the_defaults_at_the_default_size():
+    for width in (1, 40, 100, 300, 1000, 4000, 30_000):
+        for height in (1, 32, 63, 64, 200, 1000, 30_000):
+            content, style = layers_at((height, width))
+            wavelet().check_layers((*content, *style))
+            assert style[0] == "scale1"
+            assert wavelet().smallest_side((*content, *style)) <= max(min(height, width), 32)
+    for shape in ((512, 512), (384, 512), (288, 512), (384, 384), (384, 256)):
+        assert layers_at(shape) == (wavelet().content_layers, wavelet().style_layers)
 
 
 def test_a_window_with_a_halo_has_the_features_of_the_whole():
@@ -123,4 +142,3 @@ def test_gradient_of_a_flat_picture_is_finite():
 def test_only_scales_that_count_are_computed():
     text = jax.jit(lambda x: wavelet().apply({}, x, ("luma1",))).lower(jnp.zeros((64, 64, 3))).as_text()
     assert text.count("stablehlo.convolution") == 1
-    assert module.NUM_SCALES == 5
