@@ -4,22 +4,34 @@ import contextlib
 import ctypes
 import os
 
+import jax
+
 # Of <malloc.h>.
 _TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8
-_SETTINGS = {_ARENA_MAX: 1, _MMAP_MAX: 0, _TRIM_THRESHOLD: 2**31 - 1}
+_SETTINGS = {_MMAP_MAX: 0, _TRIM_THRESHOLD: 2**31 - 1}
 
 
-def keep_pages() -> None:
+def keep_pages(*, threads: bool = False) -> None:
     """Makes glibc keep memory that is freed: else each step on a CPU gets hundreds of MB of new pages.
 
     They are zeroed one by one, a tenth of the time of a step. For the whole process, so this is for a
-    program, not for a library; where the user has set up malloc, or there is no glibc, nothing is done.
+    program, not for a library; where the user has set up malloc, or there is no glibc, it is left as it is.
+
+    Args:
+      threads: programs run in threads, one for each of several devices of a CPU. Else they run in the
+        thread that calls them: malloc keeps the memory of that one, and what a step needed
+        is free before the next begins.
     """
+    jax.config.update("jax_cpu_enable_async_dispatch", threads)
+    settings = _SETTINGS
+    if threads:
+        # All share the memory of the first thread, for which the threads of XLA's compiler wait, too.
+        settings = {_ARENA_MAX: 1, **_SETTINGS}
     if "GLIBC_TUNABLES" in os.environ or any(name.startswith("MALLOC_") for name in os.environ):
         return
     with contextlib.suppress(AttributeError, OSError, TypeError):
         mallopt = ctypes.CDLL(None).mallopt
-        for parameter, value in _SETTINGS.items():
+        for parameter, value in settings.items():
             mallopt(parameter, value)
 
 

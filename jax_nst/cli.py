@@ -252,7 +252,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(values: Mapping[str, Any], job: Job, batch: int | None) -> int:
     """Prepares the process and JAX, and paints; returns the exit status."""
-    keep_pages()
+    keep_pages(threads=len(job.items) > 1)
     keep_compiled(values["compilation_cache"])
     if len(job.items) > 1:
         distributed.use_cores()

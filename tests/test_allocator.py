@@ -21,6 +21,24 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
 """
 
 
+STEPS = """
+import resource, sys
+import jax
+import jax.numpy as jnp
+from jax_nst.allocator import keep_pages
+
+if sys.argv[1] == "keep":
+    keep_pages()
+step = jax.jit(lambda x: jnp.sin(x) + 1)
+x = jnp.ones((10**7,))
+for number in range(25):
+    if number == 5:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    x = step(x).block_until_ready()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
 GIVEN_BACK = """
 import ctypes
 from jax_nst.allocator import give_back, keep_pages
@@ -42,19 +60,26 @@ print(before, kept, resident())
 """
 
 
+def faults(script, *arguments):
+    command = [sys.executable, "-c", script, *arguments]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc, whose malloc is set up")
 def test_pages_are_not_asked_for_again(monkeypatch):
     """Counted by the system: 100 MB, twenty times."""
     monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
-
-    def faults(*arguments):
-        command = [sys.executable, "-c", SCRIPT, *arguments]
-        return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-
-    usual, kept = faults("usual"), faults("keep")
+    usual, kept = faults(SCRIPT, "usual"), faults(SCRIPT, "keep")
     assert kept < usual / 3
     monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "100000")
-    assert faults("keep") > kept
+    assert faults(SCRIPT, "keep") > kept
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc, whose malloc is set up")
+def test_nor_by_programs_of_jax(monkeypatch):
+    """40 MB a step, twenty steps; in a thread of JAX malloc would give them back after each."""
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    assert faults(STEPS, "keep") < faults(STEPS, "usual") / 100
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc, whose malloc is set up")
