@@ -52,12 +52,12 @@ def _is_large_enough(network: Network, config: Config, shape: tuple[int, ...]) -
 
 
 def _with_layers(network: Network, config: Config, shape: tuple[int, ...]) -> Config:
-    """The config with the layers of its size; weights of style layers are for those of any size."""
+    """The config with the layers of its size, where it leaves them open."""
     if network.extractor.layers_at is None:
         return config
     content, style = network.extractor.layers_at(picture_shape(config, shape))
     if config.style_layer_weights is not None:
-        style = config.style_layers
+        style = None  # one weight for each of the extractor's own, at every size
     return dataclasses.replace(
         config,
         content_layers=config.content_layers or content,
