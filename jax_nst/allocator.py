@@ -19,8 +19,7 @@ def keep_pages(*, threads: bool = False) -> None:
 
     Args:
       threads: programs run in threads, one for each of several devices of a CPU. Else they run in the
-        thread that calls them: malloc keeps the memory of that one, and what a step needed
-        is free before the next begins.
+        thread that calls them, and malloc keeps the memory of that one.
     """
     jax.config.update("jax_cpu_enable_async_dispatch", threads)
     settings = _SETTINGS

@@ -44,6 +44,7 @@ def test_a_given_size_of_the_style_shrinks_along_and_the_rest_stays():
     coarse, full = scale_configs(NETWORK, config, (300, 400, 3))
     assert (coarse.style_size, coarse.style_scale) == (None, 301 / 512)
     assert (coarse.seed, coarse.steps, full.steps) == (5, 30, 100)
+    assert dataclasses.replace(full, content_layers=None, style_layers=None) == config
     long = dataclasses.replace(config, steps=1000)
     assert scale_configs(NETWORK, long, (300, 400, 3))[0].steps == 30
     relative = dataclasses.replace(config, style_size=None, style_scale=0.5)
@@ -64,8 +65,6 @@ def test_each_size_has_its_own_layers_where_the_config_leaves_them_open():
     coarse, full = scale_configs(NETWORK, Config(size=512), shape)
     assert (coarse.content_layers, coarse.style_layers) == layers_at((192, 256))
     assert (full.content_layers, full.style_layers) == layers_at((384, 512))
-    open_ones = {"content_layers": None, "style_layers": None}
-    assert dataclasses.replace(full, **open_ones) == Config(size=512)
     for config in scale_configs(
         NETWORK, Config(content_layers=("luma5",), style_layers=("scale3",)), shape
     ):
@@ -180,11 +179,11 @@ def test_the_same_settings_give_the_same_look_at_every_size():
     content, style = (load_image(EXAMPLES / name) for name in ("cat.jpg", "waves.jpg"))
     starts, ends = [], []
     for size in (192, 384):
-        config = Config(features="wavelet", size=size, style_scale=1.0, steps=25)
+        config = Config(features="wavelet", size=size, style_scale=1.0, steps=40)
         result = stylize(content, style, config=config)
         losses = result.score(result.pixels)
         starts.append(float(result.score(resize(content, result.pixels.shape[:2])).total))
         ends.append([float(losses.total), float(losses.content), float(losses.style)])
-        assert ends[-1][0] < 0.1 * starts[-1]
+        assert ends[-1][0] < 0.05 * starts[-1]
     np.testing.assert_allclose(*starts, rtol=0.1)
     np.testing.assert_allclose(*ends, rtol=0.45)
