@@ -102,12 +102,29 @@ def _halve(x: jax.Array) -> jax.Array:
     return product("jw,hwc->hjc", _halving(w), product("ih,hwc->iwc", _halving(h), x))
 
 
+@jax.custom_vjp
 def _average_blocks(x: jax.Array) -> jax.Array:
     """Means over 2x2 blocks, the last repeated at an odd border, `[h, w, C]` -> as `_halve`."""
     h, w, channels = x.shape
     if h % 2 or w % 2:
         x = jnp.pad(x, ((0, h % 2), (0, w % 2), (0, 0)), mode="edge")
     return jnp.mean(x.reshape(-(-h // 2), 2, -(-w // 2), 2, channels), axis=(1, 3))
+
+
+def _average_forward(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return _average_blocks(x), x[..., :0]  # nothing but its shape is needed
+
+
+def _average_backward(like: jax.Array, cotangent: jax.Array) -> tuple[jax.Array]:
+    # Enlarged, and what was repeated counts twice. Autodiff makes five arrays as large as x for that.
+    counts = []
+    for axis, size in enumerate(like.shape[:2]):
+        cotangent = jax.lax.slice_in_dim(jnp.repeat(cotangent, 2, axis), 0, size, axis=axis)
+        counts.append(np.where((np.arange(size) == size - 1) & (size % 2 == 1), 2, 1))
+    return (cotangent * (np.outer(*counts)[..., None] / 4).astype(cotangent.dtype),)
+
+
+_average_blocks.defvjp(_average_forward, _average_backward)  # pyright: ignore[reportFunctionMemberAccess]
 
 
 def _filter(rgb: jax.Array, precision: str) -> jax.Array:

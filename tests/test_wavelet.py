@@ -5,7 +5,7 @@ import pytest
 from conftest import picture
 
 from jax_nst.losses import gram_matrix
-from jax_nst.wavelet import LAYERS, NUM_SCALES, gabor_bank, layers_at, wavelet
+from jax_nst.wavelet import LAYERS, NUM_SCALES, _average_blocks, gabor_bank, layers_at, wavelet
 
 OPPONENT = np.array([[1 / 3, 1 / 3, 1 / 3], [2, -2, 0], [-1, -1, 2]])
 
@@ -75,6 +75,24 @@ def test_gram_with_averaged_blocks_is_that_with_the_coarser_enlarged():
     expected = np.einsum("hwi,hwj->ij", fine, enlarged) / (64 * 80)
     gram = np.asarray(gram_matrix(jnp.asarray(features["scale2"])))
     np.testing.assert_allclose(gram[100:, :96], expected, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(8, 6), (7, 6), (8, 5), (7, 5), (1, 1)])
+def test_gradient_of_averaged_blocks_is_their_transpose(shape):
+    """Entry by entry, by averages of pictures of a single bright place."""
+    halves = [-(-side // 2) for side in shape]
+    cotangent = np.random.default_rng(0).normal(size=(*halves, 2)).astype(np.float32)
+    backward = jax.jit(lambda x: jax.vjp(_average_blocks, x)[1](cotangent)[0])
+    gradient = np.asarray(backward(jnp.ones((*shape, 2))))
+    for y, x in np.ndindex(shape):
+        bright = np.zeros(shape)
+        bright[y, x] = 1
+        rows, columns = (
+            np.minimum(np.arange(2 * half), side - 1) for half, side in zip(halves, shape, strict=True)
+        )
+        repeated = bright[rows][:, columns].reshape(halves[0], 2, halves[1], 2)
+        expected = np.einsum("yx,yxc->c", repeated.mean(axis=(1, 3)), cotangent)
+        np.testing.assert_allclose(gradient[y, x], expected, atol=1e-6)
 
 
 def test_luminance_alone_answers_to_grey():
