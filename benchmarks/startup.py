@@ -2,8 +2,9 @@
 
     python benchmarks/startup.py                        # wavelets; VGG19 too with --weights vgg19.h5
 
-Cold: an empty folder of compiled programs; warm: the same command once more. And what importing jax_nst
-costs beside importing jax. The median of several repeats.
+Cold: an empty folder of compiled programs; warm: the same command once more. The whole picture too, by the
+wavelets with the defaults, and what importing jax_nst costs beside importing jax. The median of several
+repeats; and the rate of a matrix product, before and after, since machines that are shared have slow hours.
 """
 
 import argparse
@@ -14,18 +15,24 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
+
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def command(arguments):
+    """That of a user, for the pictures of `examples/`."""
+    examples = ROOT / "examples"
+    return [
+        sys.executable, str(ROOT / "main.py"), "--content", str(examples / "cat.jpg"),
+        "--style", str(examples / "cypresses.jpg"), *arguments,
+    ]  # fmt: skip
 
 
 def first_step(arguments):
     """Seconds until the progress bar shows a loss."""
-    examples = ROOT / "examples"
-    command = [
-        sys.executable, str(ROOT / "main.py"), "--content", str(examples / "cat.jpg"),
-        "--style", str(examples / "cypresses.jpg"), *arguments,
-    ]  # fmt: skip
     began = time.perf_counter()
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command(arguments), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
     assert process.stderr is not None
     said = b""
     while b"loss" not in said:
@@ -37,6 +44,35 @@ def first_step(arguments):
     process.kill()
     process.communicate()
     return seconds
+
+
+def whole_picture(arguments):
+    """Seconds until the picture is there."""
+    began = time.perf_counter()
+    subprocess.run(command(arguments), check=True, capture_output=True)
+    return time.perf_counter() - began
+
+
+def cold_and_warm(measure, arguments, repeats):
+    """Medians of what `measure` gives without kept programs and, at once, with those that it kept."""
+    pairs = []
+    for _ in range(repeats):
+        with tempfile.TemporaryDirectory() as folder:
+            kept = ["--compilation_cache", folder, "--output", str(Path(folder) / "out.png")]
+            pairs.append([measure([*arguments, *kept]) for _ in range(2)])
+    return [statistics.median(column) for column in zip(*pairs, strict=True)]
+
+
+def product_rate():
+    """GFLOP/s of NumPy in a product of matrices."""
+    n = 4096
+    matrix = np.random.default_rng(0).random((n, n), dtype=np.float32)
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        matrix @ matrix
+        seconds.append(time.perf_counter() - began)
+    return 2e-9 * n**3 / min(seconds)
 
 
 def import_seconds(module):
@@ -57,22 +93,22 @@ def main():
     kinds = {"wavelet": ["--features", "wavelet"]}
     if arguments.weights:
         kinds["vgg19"] = ["--features", "vgg19", "--weights", str(Path(arguments.weights).resolve())]
+    rates = [product_rate()]
     print("| what | cold s | warm s |\n|---|---|---|")
     for kind, features in kinds.items():
-        pairs = []
-        for _ in range(arguments.repeats):
-            with tempfile.TemporaryDirectory() as folder:
-                common = ["--size", str(arguments.size), "--compilation_cache", folder, *features]
-                common += ["--output", str(Path(folder) / "out.png")]
-                pairs.append([first_step(common) for _ in range(2)])
-        cold, warm = (statistics.median(column) for column in zip(*pairs, strict=True))
+        asked = ["--size", str(arguments.size), *features]
+        cold, warm = cold_and_warm(first_step, asked, arguments.repeats)
         print(f"| first step, {kind}, {arguments.size} px | {cold:.1f} | {warm:.1f} |")
+    cold, warm = cold_and_warm(whole_picture, ["--size", "512", *kinds["wavelet"]], arguments.repeats)
+    print(f"| whole picture, wavelet, 512 px | {cold:.0f} | {warm:.0f} |")
     times = {module: [] for module in ("jax", "jax_nst")}
     for _ in range(arguments.repeats):
         for module, seconds in times.items():
             seconds.append(import_seconds(module))
     for module, seconds in times.items():
         print(f"| import {module} | | {statistics.median(seconds):.2f} |")
+    rates.append(product_rate())
+    print(f"\n4096 x 4096 matrix product: {rates[0]:.0f} GFLOP/s before, {rates[1]:.0f} after.")
 
 
 if __name__ == "__main__":
