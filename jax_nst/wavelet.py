@@ -158,8 +158,8 @@ def _scale(
         f"scale{number}": jnp.concatenate(own if finer is None else [*own, finer], axis=-1),
         f"luma{number}": jax.nn.relu(jnp.concatenate([luma, -luma], axis=-1)),
     }
-    carry = _halve(rgb), _average_blocks(jnp.concatenate(own[:2], axis=-1))
-    return carry, {layer: value for layer, value in features.items() if layer in layers}
+    after = _halve(rgb), _average_blocks(jnp.concatenate(own[:2], axis=-1))
+    return after, {layer: value for layer, value in features.items() if layer in layers}
 
 
 def _stages(layers: Sequence[str], *, precision: str) -> list[Stage]:
