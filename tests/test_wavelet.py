@@ -108,7 +108,7 @@ def test_gradient_of_an_odd_picture_takes_no_more_memory_than_that_of_an_even_on
         pixels = jax.ShapeDtypeStruct((side, side, 3), jnp.float32)
         compiled = jax.jit(jax.grad(power)).lower(pixels).compile(compiler_options())
         num_bytes.append(compiled.memory_analysis().temp_size_in_bytes)
-    assert num_bytes[0] < 1.2 * num_bytes[1]
+    assert num_bytes[0] < 1.5 * num_bytes[1]
 
 
 def test_luminance_alone_answers_to_grey():
