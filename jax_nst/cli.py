@@ -252,13 +252,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(values: Mapping[str, Any], job: Job, batch: int | None) -> int:
     """Prepares the process and JAX, and paints; returns the exit status."""
-    keep_pages(threads=len(job.items) > 1)
+    several = len(job.items) > 1
+    keep_pages(threads=several)
     keep_compiled(values["compilation_cache"])
-    if len(job.items) > 1:
+    if several:
         distributed.use_cores()
     if values["distributed"]:
         distributed.initialize(values["coordinator_address"], values["num_processes"], values["process_id"])
-    return run_job(values, job, batch) if len(job.items) > 1 else transfer(values, job)
+    return run_job(values, job, batch) if several else transfer(values, job)
 
 
 def _batch(text: str) -> int | None:

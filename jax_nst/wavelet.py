@@ -120,7 +120,7 @@ def _average_backward(like: jax.Array, cotangent: jax.Array) -> tuple[jax.Array]
     counts = []
     for axis, size in enumerate(like.shape[:2]):
         cotangent = jax.lax.slice_in_dim(jnp.repeat(cotangent, 2, axis), 0, size, axis=axis)
-        counts.append(np.where((np.arange(size) == size - 1) & (size % 2 == 1), 2, 1))
+        counts.append(np.where(np.arange(size) == size - size % 2, 2, 1))
     return (cotangent * (np.outer(*counts)[..., None] / 4).astype(cotangent.dtype),)
 
 

@@ -85,12 +85,12 @@ def test_gradient_of_averaged_blocks_is_their_transpose(shape):
     cotangent = np.random.default_rng(0).normal(size=(*halves, 2)).astype(np.float32)
     backward = jax.jit(lambda x: jax.vjp(_average_blocks, x)[1](cotangent)[0])
     gradient = np.asarray(backward(jnp.ones((*shape, 2))))
+    rows, columns = (
+        np.minimum(np.arange(2 * half), side - 1) for half, side in zip(halves, shape, strict=True)
+    )
     for y, x in np.ndindex(shape):
         bright = np.zeros(shape)
         bright[y, x] = 1
-        rows, columns = (
-            np.minimum(np.arange(2 * half), side - 1) for half, side in zip(halves, shape, strict=True)
-        )
         repeated = bright[rows][:, columns].reshape(halves[0], 2, halves[1], 2)
         expected = np.einsum("yx,yxc->c", repeated.mean(axis=(1, 3)), cotangent)
         np.testing.assert_allclose(gradient[y, x], expected, atol=1e-6)
