@@ -54,12 +54,12 @@ class Config:
     )
     recipe: str = _setting("normalized", f"definition of the loss, one of {', '.join(RECIPES)}")
     optimizer: str = _setting("lbfgs", f"one of {', '.join(OPTIMIZERS)}")
-    steps: int = _setting(100, "updates of the picture, one evaluation of loss and gradient each")
+    steps: int = _setting(80, "updates of the picture, one evaluation of loss and gradient each")
     scales: str = _setting(
         "auto",
         "how many sizes to paint at, coarse to fine, each twice the one before; the last has all the "
-        "steps, the others three tenths, 30 at most; more make broader strokes; auto begins at half the "
-        "size, or at 256 pixels if that is less",
+        "steps, the others three tenths, 30 at most; more make broader strokes; auto begins at about 256 "
+        "pixels, and paints a picture that is no larger than that at its own size only",
     )
     tolerance: float = _setting(
         0.0,

@@ -71,6 +71,8 @@ class Extractor:
         different power.
       prepare: `(params) -> params`, with what follows from them alone and need
         not be computed in each step. `stages` take both.
+      plain: `(params) -> params`, without that: where a program runs only once, it
+        takes longer to compile than it saves.
       cpu_batch: how many pictures at once are fastest on a CPU. Small layers
         of many channels gain from more; large ones only leave the caches.
     """
@@ -88,6 +90,7 @@ class Extractor:
     layers_at: Callable[[tuple[int, int]], tuple[tuple[str, ...], tuple[str, ...]]] | None = None
     relative_to_entries: bool = False
     prepare: Callable[[Params], Params] = lambda params: params
+    plain: Callable[[Params], Params] = lambda params: params
     cpu_batch: int = 1
 
     def apply(self, params: Params, pixels: jax.Array, layers: Sequence[str]) -> Features:

@@ -110,6 +110,7 @@ def num_positions(
 ) -> dict[str, int]:
     """How many positions each layer has, of a picture of `shape` [H, W, 3]."""
     pixels = jax.ShapeDtypeStruct(shape, jnp.float32)
+    params = extractor.plain(params)
     features = jax.eval_shape(lambda x: extractor.apply(params, x, tuple(layers)), pixels)
     return {layer: math.prod(feature.shape[:2]) for layer, feature in features.items()}
 

@@ -95,7 +95,7 @@ def target_programs(config: Config, extractor: Extractor) -> TargetPrograms:
 def _target_programs(
     extractor: Extractor, recipe_name: str, content_layers: tuple[str, ...], style_layers: tuple[str, ...]
 ) -> TargetPrograms:
-    recipe = RECIPES[recipe_name]
+    recipe, plain = RECIPES[recipe_name], extractor.plain
 
     def style(grams: Any, shares: jax.Array, weights: jax.Array, positions: Any) -> dict[str, Target]:
         mixed = mix_grams(grams, shares)
@@ -104,8 +104,8 @@ def _target_programs(
 
     jit = functools.partial(jax.jit, compiler_options=compiler_options())
     return TargetPrograms(
-        jit(lambda params, x: content_targets(extractor, recipe, params, x, content_layers)),
-        jit(lambda params, style: style_grams(extractor, params, style, style_layers)),
+        jit(lambda params, x: content_targets(extractor, recipe, plain(params), x, content_layers)),
+        jit(lambda params, style: style_grams(extractor, plain(params), style, style_layers)),
         jit(style),
     )
 
@@ -212,7 +212,7 @@ def _batched(
 def score_program(extractor: Extractor, recipe: str) -> Callable[..., Losses]:
     """`(pixels, params, targets, loss_weights) -> Losses` of any picture."""
     objective = make_objective(extractor, RECIPES[recipe].variation)
-    return jax.jit(lambda *arguments: objective(*arguments)[1])
+    return jax.jit(lambda pixels, params, *rest: objective(pixels, extractor.plain(params), *rest)[1])
 
 
 def _advance_for_device() -> Callable[..., Callable[..., tuple[Advance, int]]]:

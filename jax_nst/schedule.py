@@ -7,8 +7,8 @@ from jax_nst.config import Config
 from jax_nst.network import Network
 from jax_nst.problem import least_side, picture_shape, picture_size
 
-COARSEST = (128, 256)
-"""Pixels, the longer side of the coarsest picture that `auto` begins with, at least and at most."""
+COARSEST = 256
+"""Pixels, the longer side of the picture that `auto` begins with, or as near as halving comes."""
 
 _FACTOR = 2  # from one size to the next
 _SHARE, _MOST = 0.3, 30  # of the steps, and steps, at each size but the last
@@ -18,24 +18,23 @@ def scale_configs(network: Network, config: Config, shape: tuple[int, ...]) -> l
     """One config for each size, coarse to fine; the last one paints the picture itself.
 
     The last one has all the steps, the others a few: more make no difference to the last.
-
+    The coarsest settles the large shapes, so that `auto` has one of about as many pixels for every size.
     Where a config leaves the layers open, each size has those that its extractor wants there.
 
     Args:
       network: has a least size, below which `auto` does not go.
-      config: `scales` says how many sizes; `auto` begins with half the size, or with less in large
-        pictures, see `COARSEST`.
+      config: `scales` says how many sizes; `auto` begins at about `COARSEST`.
       shape: [H, W, 3] of the content.
     """
     size = picture_size(config, shape)
     if config.scales == "auto":
-        count = 1 + max(1, math.ceil(math.log(size / COARSEST[1], _FACTOR) - 1e-9))
+        count = 1 + max(0, round(math.log(size / COARSEST, _FACTOR)))
     else:
         count = int(config.scales)
     sizes = [max(1, round(size * _FACTOR**-power)) for power in reversed(range(1, count))]
     scales = [_with_layers(network, _coarser(config, size, coarse), shape) for coarse in sizes]
     if config.scales == "auto":
-        scales = [scale for scale in scales if _is_large_enough(network, scale, shape)]
+        scales = [x for x in scales if min(picture_shape(x, shape)) >= least_side(network, x)]
     return [*scales, _with_layers(network, config, shape)]
 
 
@@ -44,11 +43,6 @@ def _coarser(config: Config, size: int, coarse: int) -> Config:
     style_scale = config.style_size / size if config.style_size else config.style_scale
     steps = max(1, min(_MOST, round(_SHARE * config.steps)))
     return dataclasses.replace(config, size=coarse, steps=steps, style_size=None, style_scale=style_scale)
-
-
-def _is_large_enough(network: Network, config: Config, shape: tuple[int, ...]) -> bool:
-    size = picture_shape(config, shape)
-    return max(size) >= COARSEST[0] and min(size) >= least_side(network, config)
 
 
 def _with_layers(network: Network, config: Config, shape: tuple[int, ...]) -> Config:

@@ -212,6 +212,11 @@ def _prepare(params: Params, *, precision: str) -> Params:
     return {**params, "winograd": transformed} if wide else params
 
 
+def _plain(params: Params) -> Params:
+    """What `_prepare` was given."""
+    return {name: value for name, value in params.items() if name != "winograd"}
+
+
 @functools.cache
 def _extractor(network: str, pooling: str, precision: str) -> Extractor:
     for name, value, choices in (("pooling", pooling, POOLINGS), ("precision", precision, PRECISIONS)):
@@ -230,6 +235,7 @@ def _extractor(network: str, pooling: str, precision: str) -> Extractor:
         tv_weight=65.0,
         cpu_batch=4,
         prepare=functools.partial(_prepare, precision=precision),
+        plain=_plain,
     )
 
 

@@ -5,6 +5,7 @@ convolution is one product of matrices for each, and from there to 4x4 outputs. 
 convolution but for rounding. For CPUs, whose libraries convolve directly.
 """
 
+import functools
 import itertools
 from collections.abc import Sequence
 
@@ -47,7 +48,7 @@ def convolve(x: jax.Array, transformed: jax.Array) -> jax.Array:
 
     Has a gradient for `x` only; that for the kernel is NaN.
     """
-    return _convolve(x, transformed, _OF_INPUT, _OF_OUTPUT, contract=1)
+    return _convolve(x, transformed, reverse=False)
 
 
 def _forward(x: jax.Array, transformed: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -56,17 +57,14 @@ def _forward(x: jax.Array, transformed: jax.Array) -> tuple[jax.Array, jax.Array
 
 def _backward(transformed: jax.Array, cotangent: jax.Array) -> tuple[jax.Array, jax.Array]:
     # The transpose is a convolution too, with the kernel reversed.
-    of_input, of_output = _OF_INPUT[_REVERSED], _OF_OUTPUT[:, _REVERSED]
-    of_x = _convolve(cotangent, transformed, of_input, of_output, contract=2)
-    return of_x, jnp.full_like(transformed, jnp.nan)
+    return _convolve(cotangent, transformed, reverse=True), jnp.full_like(transformed, jnp.nan)
 
 
 convolve.defvjp(_forward, _backward)  # pyright: ignore[reportFunctionMemberAccess]
 
 
-def _convolve(
-    x: jax.Array, transformed: jax.Array, of_input: np.ndarray, of_output: np.ndarray, *, contract: int
-) -> jax.Array:
+@functools.partial(jax.jit, static_argnames="reverse")  # traced once for all layers of a shape
+def _convolve(x: jax.Array, transformed: jax.Array, *, reverse: bool) -> jax.Array:
     h, w, _ = x.shape
     down, across = -(-h // _TILE), -(-w // _TILE)  # tiles
     # Below and to the right a whole tile more, of which two positions are read.
@@ -75,16 +73,17 @@ def _convolve(
     count = min(_MOST_PARTS, -(-down * across // _TILES_AT_ONCE), down)
     edges = [down * part // count for part in range(count + 1)]
     parts = [
-        _convolve_tiles(x[_TILE * first : _TILE * (last + 1)], transformed, of_input, of_output, contract)
+        _convolve_tiles(x[_TILE * first : _TILE * (last + 1)], transformed, reverse)
         for first, last in itertools.pairwise(edges)
     ]
     return jnp.concatenate(parts)[:h, :w]
 
 
-def _convolve_tiles(
-    x: jax.Array, transformed: jax.Array, of_input: np.ndarray, of_output: np.ndarray, contract: int
-) -> jax.Array:
+def _convolve_tiles(x: jax.Array, transformed: jax.Array, reverse: bool) -> jax.Array:
     """Of tiles side by side, `[4 (down + 1), 4 (across + 1), C]` -> `[4 down, 4 across, D]`."""
+    of_input = _OF_INPUT[_REVERSED] if reverse else _OF_INPUT
+    of_output = _OF_OUTPUT[:, _REVERSED] if reverse else _OF_OUTPUT
+    contract = 2 if reverse else 1
     height, width, channels = x.shape
     down, across = height // _TILE - 1, width // _TILE - 1
     # Sums of another kind than the next: else XLA's CPU would compute these anew for each of those.

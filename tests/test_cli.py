@@ -118,7 +118,7 @@ def test_help_shows_every_flag_with_its_default(capsys):
         assert f"--{field.name} " in text
     for name in ("content", "style", "output", "history", "quiet", "help"):
         assert f"--{name}" in text
-    assert "(default: 100)" in text
+    assert "(default: 80)" in text
     assert "in pixels" in text
 
 

@@ -8,7 +8,7 @@ from jax_nst import Config
 def test_defaults_are_valid_and_documented():
     config = Config()
     assert (config.steps, config.optimizer, config.recipe, config.features) == (
-        100,
+        80,
         "lbfgs",
         "normalized",
         "auto",

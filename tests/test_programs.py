@@ -1,10 +1,10 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from conftest import picture
+from conftest import picture, vgg_params
 from jax.sharding import AxisType, Mesh
 
-from jax_nst import Config
+from jax_nst import Config, vgg, winograd
 from jax_nst.batch import make_plan
 from jax_nst.grid import Grid, make_items
 from jax_nst.network import load_network
@@ -51,6 +51,26 @@ def test_the_bytes_of_a_program_are_its_arguments_results_and_buffers_less_what_
         .compile()
     )
     assert 8000 <= _num_bytes(compiled.memory_analysis()) <= 12000
+
+
+def test_what_runs_once_convolves_directly(monkeypatch):
+    """Winograd's algorithm would take longer to compile than it saves."""
+    calls, convolve = [], winograd.convolve
+    monkeypatch.setattr(winograd, "convolve", lambda *args: calls.append(args) or convolve(*args))
+    monkeypatch.setattr(vgg, "_WINOGRAD_POSITIONS", 0)
+    layers = ("relu2_2",)
+    config = Config(features="vgg19", content_layers=layers, style_layers=layers, size=32, remat="none")
+    network = load_network(config, params=vgg_params("vgg19", layers))
+    content = 0.2 + 0.6 * picture(24, 32)  # no angle at its end
+    problem = make_problem(network, content, [picture(20, 20)], config=config)
+    score = problem.score(problem.start)
+    assert not calls
+    programs = step_programs(config, network.extractor)
+    state = programs.init(problem.start)
+    advance, _ = programs.compile_advance(state, *problem.arguments)
+    assert calls
+    (losses,) = advance(state, *problem.arguments, 1)[1]
+    np.testing.assert_allclose(losses[0], score, rtol=1e-3, atol=1e-5)
 
 
 def test_one_step_is_compiled_once_for_arguments_of_one_shape():

@@ -94,6 +94,7 @@ def test_preparing_again_changes_nothing_and_bfloat16_needs_none():
     assert once.keys() == {*params, "winograd"}
     twice = vgg.vgg19().prepare(once)
     assert jax.tree.all(jax.tree.map(np.array_equal, once, twice))
+    assert vgg.vgg19().plain(once) == vgg.vgg19().plain(params) == params
     assert vgg.network_of(once) == "vgg19"
     assert vgg.vgg19(precision="bfloat16").prepare(params) is params
     shallow = vgg_params("vgg19", ("relu2_1",))
