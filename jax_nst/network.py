@@ -4,7 +4,6 @@ import warnings
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from jax_nst.config import Config
 from jax_nst.features import Extractor, Params, choose_precision
@@ -65,7 +64,7 @@ def load_network(config: Config, *, params: Params | None = None, quiet: bool = 
         )
         return Network(_wavelet(config), {}, None)
     params = load_params(path, (*layers.content, *layers.style), network=network)
-    return Network(extractor, extractor.prepare(jax.tree.map(jnp.asarray, params)), sha256(path))
+    return Network(extractor, extractor.prepare(jax.device_put(params)), sha256(path))
 
 
 def _wavelet(config: Config) -> Extractor:

@@ -39,7 +39,7 @@ def transform(kernel: jax.typing.ArrayLike) -> jax.Array:
     """A kernel as `convolve` takes it: `[3, 3, C, D]` -> `[36, C, D]`."""
     kernel = np.asarray(kernel)
     matrix = np.kron(_OF_KERNEL, _OF_KERNEL).astype(kernel.dtype)
-    return jnp.asarray((matrix @ kernel.reshape(9, -1)).reshape(36, *kernel.shape[2:]))
+    return jax.device_put((matrix @ kernel.reshape(9, -1)).reshape(36, *kernel.shape[2:]))
 
 
 @jax.custom_vjp
