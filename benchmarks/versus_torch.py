@@ -308,9 +308,9 @@ def main():
             for what, of in runs.items():
                 of.append(paint(what, size, arguments))
                 print(f"{size} px, {what}: {of[-1]['saved'][-1]:.3f}", file=sys.stderr, flush=True)
-        results[size], everything[size] = compared(runs), runs
-        if arguments.json:
-            Path(arguments.json).write_text(json.dumps({"summary": results, "runs": everything}))
+            results[size], everything[size] = compared(runs), runs
+            if arguments.json:  # after each repeat, for it may be hours until the last
+                Path(arguments.json).write_text(json.dumps({"summary": results, "runs": everything}))
     print("\n".join(table(results)))
     if arguments.plot:
         plot(runs, arguments.plot, f"{arguments.sizes[-1]} px, {runs[OURS][0]['device']}")
