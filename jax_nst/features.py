@@ -71,8 +71,8 @@ class Extractor:
         different power.
       prepare: `(params) -> params`, with what follows from them alone and need
         not be computed in each step. `stages` take both.
-      plain: `(params) -> params`, without that: where a program runs only once, it
-        takes longer to compile than it saves.
+      plain: `(params) -> params`, without what `prepare` adds, for programs that run
+        once: they would take longer to compile than it saves.
       cpu_batch: how many pictures at once are fastest on a CPU. Small layers
         of many channels gain from more; large ones only leave the caches.
     """
