@@ -325,9 +325,8 @@ def _num_bytes_guess(
     extractor, params, _ = network
     layers = choose_layers(config, extractor)
     pixels = jax.ShapeDtypeStruct((*shape, 3), jnp.float32)
-    features = jax.eval_shape(
-        lambda x: extractor.apply(params, x, (*layers.content, *layers.style)), pixels
-    )
+    plain = extractor.plain(params)
+    features = jax.eval_shape(lambda x: extractor.apply(plain, x, (*layers.content, *layers.style)), pixels)
     states = jax.eval_shape(programs.init, jax.ShapeDtypeStruct((num_devices, *shape, 3), jnp.float32))
     return _num_bytes(states) // num_devices + 4 * _num_bytes(features)
 

@@ -59,7 +59,7 @@ class Config:
         "auto",
         "how many sizes to paint at, coarse to fine, each twice the one before; the last has all the "
         "steps, the others three tenths, 30 at most; more make broader strokes; auto begins at about 256 "
-        "pixels, or paints at the full size only if that is no more",
+        "pixels, and paints pictures up to about that at their own size only",
     )
     tolerance: float = _setting(
         0.0,
