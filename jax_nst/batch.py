@@ -126,7 +126,11 @@ class Preparation:
     def _content(self, item: Item) -> tuple[np.ndarray, dict[str, Target]]:
         if item.content not in self._content_cache:
             network, config = self._network, item.config
-            pixels = fit_content(network, config, self._contents[item.content].load())
+            shape, load, _ = self._contents[item.content]
+            pixels = load()
+            if pixels.shape != shape:
+                raise ValueError("the content is not of the size that its file says; save it anew")
+            pixels = fit_content(network, config, pixels)
             targets = target_programs(config, network.extractor).content(network.params, pixels)
             self._content_cache[item.content] = pixels, jax.device_get(targets)
         return self._content_cache[item.content]

@@ -20,8 +20,8 @@ from jax_nst.grid import Grid, Item, make_items
 from jax_nst.images import (
     ImageError,
     check_replaceable,
-    image_shape,
     load_image,
+    read_head,
     remove_leftovers,
     replacing,
     save_image,
@@ -30,13 +30,15 @@ from jax_nst.images import (
 from jax_nst.labels import axis_labels, file_names, item_labels, safe
 from jax_nst.losses import Losses
 from jax_nst.network import Network
-from jax_nst.problem import load_content, picture_size
+from jax_nst.problem import content_shape, load_content, picture_size
 from jax_nst.provenance import made_with, without_folders
 from jax_nst.sweep import SweepCallback, run_sweep
 from jax_nst.weights import sha256
 
 RESULTS, SETTINGS, HISTORY = "results.csv", "settings.json", "history.npz"
 CONTACT_SHEET, PAGE, INPUTS = "contact_sheet.png", "index.html", "inputs"
+REPORTS = (RESULTS, SETTINGS, HISTORY, CONTACT_SHEET, PAGE)
+"""Files of a sweep beside its pictures."""
 
 # Bytes of what one process tells another of an item that went wrong.
 _LONGEST_STATUS = 400
@@ -103,7 +105,7 @@ def run_in_folder(
         rows = _open(folder, job, _description(job, network), resume)
         for index, path in enumerate(job.contents):
             try:
-                shapes[index] = image_shape(path)
+                shapes[index] = content_shape(path, job.config)
             except ImageError as error:
                 errors[index] = str(error)
     shapes = distributed.from_first(shapes)
@@ -230,6 +232,11 @@ def _open(folder: Path, job: Job, description: dict[str, Any], resume: bool) -> 
         raise ValueError(f"{folder}: cannot be made a folder ({error.strerror or error})") from error
     path = folder / SETTINGS
     if not path.exists():
+        for file in (folder / name for name in REPORTS):
+            if file.exists():
+                raise ValueError(
+                    f"{file}: is of no sweep in this folder, and would be lost; name another folder"
+                )
         check_replaceable(path)
         _write(path, json.dumps(description, indent=1).encode())
         return {}
@@ -269,7 +276,7 @@ _COMPARED = ("config", "grid", "contents", "styles", "inits", "features", "weigh
 def _identity(path: str) -> dict[str, str | None]:
     """Name and content of a file; a bad one may be mended before a sweep is continued."""
     try:
-        image_shape(path)
+        read_head(path)
         return {"name": Path(path).name, "sha256": sha256(path)}
     except (ImageError, OSError):
         return {"name": Path(path).name, "sha256": None}

@@ -35,6 +35,7 @@ _SUFFIXES = (*WRITABLE, ".bmp", ".gif")
 
 _DEEP_GREY = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 _IMAGE_DESCRIPTION = 0x010E  # a tag of EXIF and TIFF
+_TIFF_SIDES = (0x0100, 0x0101)  # tags of width and height
 _ORIENTATION, _ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)  # another one, and its values that swap the sides
 
 
@@ -83,8 +84,16 @@ def load_picture(path: str | os.PathLike[str], size: int | None = None) -> Pictu
     return picture if size is None else resize_picture(picture, size)
 
 
-def image_shape(path: str | os.PathLike[str]) -> tuple[int, int, int]:
-    """[H, W, 3] of what `load_image` would give, from the head of the file.
+class Head(NamedTuple):
+    """What the head of an image file says."""
+
+    shape: tuple[int, int, int]
+    """[H, W, 3] of what `load_picture` gives."""
+    has_alpha: bool
+
+
+def read_head(path: str | os.PathLike[str]) -> Head:
+    """What `load_picture` will give.
 
     Raises:
       ImageError: the file is missing or not an image.
@@ -92,7 +101,11 @@ def image_shape(path: str | os.PathLike[str]) -> tuple[int, int, int]:
     with _opened(path) as image:
         width, height = image.size
         turned = image.getexif().get(_ORIENTATION, 1) in _ON_ITS_SIDE
-    return (width, height, 3) if turned else (height, width, 3)
+        if turned and image.format == "TIFF":
+            # Pillow may have swapped them already.
+            turned = image.size == tuple(image.tag_v2[tag] for tag in _TIFF_SIDES)  # pyright: ignore
+        has_alpha = image.mode not in _DEEP_GREY and image.has_transparency_data
+    return Head((width, height, 3) if turned else (height, width, 3), has_alpha)
 
 
 def find_images(given: str) -> list[str]:
@@ -103,13 +116,12 @@ def find_images(given: str) -> list[str]:
     Raises:
       ImageError: a folder or a glob has none.
     """
-    path = Path(given)
-    if path.is_dir():
-        found = sorted(str(file) for file in path.iterdir() if file.suffix.lower() in _SUFFIXES)
+    if os.path.isdir(given):
+        found = sorted(str(file) for file in Path(given).iterdir() if file.suffix.lower() in _SUFFIXES)
         if not found:
             raise ImageError(f"{given}: is a folder without images")
         return found
-    if path.exists():
+    if os.path.exists(given):  # not that of Path, which does not take a long list
         return [given]
     if "," in given:
         return [image for part in given.split(",") if part for image in find_images(part)]

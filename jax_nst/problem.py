@@ -11,7 +11,7 @@ import numpy as np
 from jax_nst.allocator import give_back
 from jax_nst.config import DEFAULT_SIZE, MAX_SIZE, Config
 from jax_nst.features import Extractor, Params
-from jax_nst.images import Picture, cover, fit_size, load_picture, resize, resize_picture
+from jax_nst.images import Picture, cover, fit_size, load_picture, read_head, resize, resize_picture
 from jax_nst.losses import Losses
 from jax_nst.network import Network, choose_layers
 from jax_nst.objective import LossWeights, Target, Targets, num_positions
@@ -105,6 +105,16 @@ def load_content(path: str, config: Config) -> Picture:
     return resize_picture(picture, picture_size(config, picture.pixels.shape))
 
 
+def content_shape(path: str, config: Config) -> tuple[int, int, int]:
+    """[H, W, 3] of what `load_content` gives.
+
+    Raises:
+      ImageError: the file is missing or not an image.
+    """
+    shape, has_alpha = read_head(path)
+    return (*picture_shape(config, shape), 3) if has_alpha else shape
+
+
 def picture_size(config: Config, shape: tuple[int, ...]) -> int:
     """Longer side of the picture, in pixels, of a content of `shape` [H, W, 3]."""
     return config.size or min(DEFAULT_SIZE, max(shape[:2]))
@@ -121,11 +131,23 @@ def least_side(network: Network, config: Config) -> int:
     return network.extractor.smallest_side((*layers.content, *layers.style))
 
 
+def check_side(what: str, shape: tuple[int, int], network: Network, config: Config, remedy: str) -> None:
+    """Raises ValueError if what has the shape (height, width) is too small; it ends with the remedy."""
+    least = least_side(network, config)
+    height, width = shape
+    if min(height, width) < least:
+        raise ValueError(
+            f"{what} is {width} x {height} pixels, but {network.extractor.name} needs {least} on the "
+            f"shorter side; {remedy}"
+        )
+
+
 def fit_content(network: Network, config: Config, content: Pixels) -> np.ndarray:
     """The content, checked, at the size of the picture."""
     pixels = _checked_pixels("content", content)
-    pixels = resize(pixels, picture_shape(config, pixels.shape))
-    return _check_side("content", pixels, network, config)
+    shape = picture_shape(config, pixels.shape)
+    check_side("the content image", shape, network, config, "give a larger size, or another image")
+    return resize(pixels, shape)
 
 
 def fit_style(
@@ -142,8 +164,9 @@ def fit_style(
         size = min(MAX_SIZE, max(least, round(config.style_scale * max(content_shape))))
     else:
         size = min(max(least, max(content_shape)), own)
-    pixels = resize(pixels, fit_size(pixels.shape, size))
-    return _check_side("style", pixels, network, config)
+    shape = fit_size(pixels.shape, size)
+    check_side("the style image", shape, network, config, "give a larger style_size, or another image")
+    return resize(pixels, shape)
 
 
 def style_part(
@@ -201,15 +224,3 @@ def _checked_pixels(name: str, pixels: Pixels) -> np.ndarray:
     if not (np.isfinite(array).all() and array.min() >= 0 and array.max() <= 1):
         raise ValueError(f"{name} must be finite and lie in [0, 1]")
     return array
-
-
-def _check_side(name: str, pixels: np.ndarray, network: Network, config: Config) -> np.ndarray:
-    least = least_side(network, config)
-    height, width, _ = pixels.shape
-    flag = "size" if name == "content" else "style_size"
-    if min(height, width) < least:
-        raise ValueError(
-            f"the {name} image is {width} x {height} pixels, but {network.extractor.name} needs {least} "
-            f"on the shorter side; give a larger {flag}, or another image"
-        )
-    return pixels

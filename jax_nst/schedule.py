@@ -5,7 +5,7 @@ import math
 
 from jax_nst.config import Config
 from jax_nst.network import Network
-from jax_nst.problem import least_side, picture_shape, picture_size
+from jax_nst.problem import check_side, least_side, picture_shape, picture_size
 
 COARSEST = 256
 """Pixels, the longer side of the picture that `auto` begins with, or as near as halving comes."""
@@ -25,6 +25,9 @@ def scale_configs(network: Network, config: Config, shape: tuple[int, ...]) -> l
       network: has a least size, below which `auto` does not go.
       config: `scales` says how many sizes; `auto` begins at about `COARSEST`.
       shape: [H, W, 3] of the content.
+
+    Raises:
+      ValueError: the picture is too small for the network, at one of the sizes.
     """
     size = picture_size(config, shape)
     if config.scales == "auto":
@@ -35,7 +38,13 @@ def scale_configs(network: Network, config: Config, shape: tuple[int, ...]) -> l
     scales = [_with_layers(network, _coarser(config, size, coarse), shape) for coarse in sizes]
     if config.scales == "auto":
         scales = [x for x in scales if min(picture_shape(x, shape)) >= least_side(network, x)]
-    return [*scales, _with_layers(network, config, shape)]
+    last = _with_layers(network, config, shape)
+    checks = [("the content image", last, "give a larger size, or another image")]
+    few = f"give fewer scales than {count}, or a larger size"
+    checks += [("the picture at one of its smaller sizes", scale, few) for scale in scales]
+    for what, scale, remedy in checks:
+        check_side(what, picture_shape(scale, shape), network, scale, remedy)
+    return [*scales, last]
 
 
 def _coarser(config: Config, size: int, coarse: int) -> Config:

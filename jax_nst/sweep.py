@@ -169,18 +169,18 @@ def run_sweep(
     wanted = set(range(len(items)) if todo is None else todo)
     groups: dict[tuple[tuple[int, int], ...], list[int]] = {}
     at_sizes: dict[int, list[Item]] = {}
-    unreadable = []
+    bad = []
     for index, item in enumerate(items):
-        shape = contents[item.content].shape
-        if shape is not None:
-            configs = scale_configs(network, item.config, shape)
-            at_sizes[index] = [item._replace(config=config) for config in configs]
-            groups.setdefault(tuple(picture_shape(config, shape) for config in configs), []).append(index)
-        elif index in wanted:
-            unreadable.append(failed(index, contents[item.content].error))
-    if unreadable:
-        yield [outcome.item for outcome in unreadable], unreadable if jax.process_index() == 0 else []
-    done = len(unreadable)
+        try:
+            shape, configs = _sizes_of(network, item, contents[item.content])
+        except ValueError as error:
+            bad += [failed(index, error)] if index in wanted else []
+            continue
+        at_sizes[index] = [item._replace(config=config) for config in configs]
+        groups.setdefault(tuple(picture_shape(config, shape) for config in configs), []).append(index)
+    if bad:
+        yield [outcome.item for outcome in bad], bad if jax.process_index() == 0 else []
+    done = len(bad)
     mesh = Mesh(np.asarray(jax.devices()), (ITEMS,), axis_types=(AxisType.Auto,))
     # Once for all programs; targets are computed on one device.
     everywhere = network._replace(params=on_all_devices(network.params, mesh))
@@ -202,6 +202,13 @@ def run_sweep(
             if ended:
                 return
             done += len(chosen)
+
+
+def _sizes_of(network: Network, item: Item, content: Source) -> tuple[tuple[int, ...], list[Config]]:
+    """[H, W, 3] of the content, and the config of each size; raises ValueError if it is of no use."""
+    if content.shape is None:
+        raise ValueError(content.error)
+    return content.shape, scale_configs(network, item.config, content.shape)
 
 
 class _Scale(NamedTuple):

@@ -12,11 +12,12 @@ import time
 import numpy as np
 import pytest
 from conftest import ROOT, picture
+from PIL import Image
 
 from jax_nst import Config, Grid, load_image, save_image
 from jax_nst import images as images_module
 from jax_nst.folder import make_job, run_in_folder
-from jax_nst.images import load_picture, load_settings
+from jax_nst.images import load_picture, load_settings, quantize
 from jax_nst.network import load_network
 
 CONFIG = Config(
@@ -109,6 +110,29 @@ def test_alpha_is_kept(tmp_path, inputs):
     kept = load_picture(tmp_path / "sweep" / job.files[0]).alpha
     assert kept is not None
     np.testing.assert_allclose(kept, alpha, atol=1 / 255)
+
+
+def test_contents_whose_files_are_of_another_shape_than_their_picture(tmp_path, inputs):
+    """One with alpha is resized first, so that half its size is rounded twice; one lies on its side."""
+    save_image(tmp_path / "alpha.png", picture(603, 1000), alpha=np.ones((603, 1000)))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(quantize(picture(64, 39))).save(tmp_path / "side.tif", exif=exif)
+    contents = [str(tmp_path / name) for name in ("alpha.png", "side.tif")]
+    config = dataclasses.replace(CONFIG, size=64, scales="2", steps=1)
+    job = make_job(contents, inputs[:1], Grid(), config)
+    rows = run(tmp_path / "sweep", job)
+    assert [row["status"] for row in rows] == ["ok", "ok"]
+    shapes = [load_image(tmp_path / "sweep" / file).shape for file in job.files]
+    assert shapes == [(39, 64, 3), (39, 64, 3)]
+
+
+def test_a_file_of_the_user_is_not_written_over(tmp_path, inputs):
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep" / "index.html").write_text("mine")
+    with pytest.raises(ValueError, match=r"index.html: is of no sweep in this folder.*name another"):
+        run(tmp_path / "sweep", job_of(inputs))
+    assert [path.name for path in (tmp_path / "sweep").iterdir()] == ["index.html"]
 
 
 class Killed(BaseException):

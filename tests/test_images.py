@@ -1,5 +1,6 @@
 """Every format and mode, good and bad, in and out."""
 
+import contextlib
 import os
 import signal
 import stat
@@ -65,6 +66,34 @@ def test_exif_orientation_is_applied(orientation, tmp_path):
     exif[0x0112] = orientation
     path = saved(tmp_path / "x.png", Image.fromarray(np.ascontiguousarray(stored)), exif=exif)
     np.testing.assert_array_equal(images.quantize(load_image(path)), upright)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "webp"])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_the_head_says_the_shape(suffix, orientation, tmp_path):
+    """Pillow swaps the sides of a TIFF as it opens it, those of others not."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = saved(tmp_path / f"x.{suffix}", Image.fromarray(levels()), exif=exif)
+    head, read = images.read_head(path), images.load_picture(path)
+    assert head.shape == read.pixels.shape == ((24, 32, 3) if orientation < 5 else (32, 24, 3))
+    assert not head.has_alpha
+    assert read.alpha is None
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "I;16", "CMYK"])
+def test_the_head_says_whether_there_is_alpha(mode, tmp_path):
+    """In every format that Pillow writes it to, with a transparent colour too."""
+    image = Image.fromarray(levels()).convert({"PA": "P", "I;16": "L"}.get(mode, mode)).convert(mode)
+    written = 0
+    for suffix in ("png", "tif", "gif", "webp", "jpg"):
+        for options in ({}, {"transparency": (0, 0, 0) if mode == "RGB" else 0}):
+            path = tmp_path / f"x.{suffix}"
+            with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+                image.save(path, **options)
+                written += 1
+                assert images.read_head(path).has_alpha == (images.load_picture(path).alpha is not None)
+    assert written >= 2
 
 
 def test_grey_palette_and_bilevel(tmp_path):

@@ -9,6 +9,7 @@ from jax_nst import Config, save_image, stylize
 from jax_nst.network import load_network
 from jax_nst.problem import (
     blend_shares,
+    content_shape,
     fit_style,
     load_content,
     make_problem,
@@ -40,8 +41,9 @@ def test_a_content_with_alpha_is_read_at_its_size(tmp_path):
     save_image(tmp_path / "a.png", picture(20, 40, 1), alpha=np.ones((20, 40)))
     save_image(tmp_path / "b.png", picture(20, 40, 1))
     config = Config(size=20)
-    assert load_content(str(tmp_path / "a.png"), config).pixels.shape == (10, 20, 3)
-    assert load_content(str(tmp_path / "b.png"), config).pixels.shape == (20, 40, 3)
+    for name, shape in (("a.png", (10, 20, 3)), ("b.png", (20, 40, 3))):
+        assert load_content(str(tmp_path / name), config).pixels.shape == shape
+        assert content_shape(str(tmp_path / name), config) == shape
 
 
 def test_a_blend_is_the_mixture_of_the_gram_matrices():
