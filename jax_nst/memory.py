@@ -2,27 +2,75 @@
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
+
+import jax
+
+from jax_nst.allocator import give_back
 
 Made = TypeVar("Made")
 
 # Of what a device has, the part that programs may take: the rest is for fragments.
 _USABLE = 0.9
+# Where Linux shows the limits of groups of processes.
+_GROUPS = Path("/sys/fs/cgroup")
 # A batch that fills this much of it is large enough: another try would be another compilation.
 _FULL = 0.9
 
 
 def memory_limit(device: Any) -> int:
-    """Bytes that a program may take of the device; on a CPU, of what the system has available."""
+    """Bytes that a program may take of the device; of a CPU, its part of what the system has available."""
     stats = device.memory_stats() if device.platform != "cpu" else None
     if stats and "bytes_limit" in stats:
         return int(_USABLE * (stats["bytes_limit"] - stats.get("bytes_in_use", 0)))
-    return int(_USABLE * _available())
+    give_back()  # what was freed is there for the next program
+    return int(_USABLE * _available()) // len(jax.local_devices())
 
 
 def _available() -> int:
+    """Bytes of main memory that this process can have."""
+    return min([_of_machine(), *_of_groups()])
+
+
+def _of_groups(root: Path = _GROUPS, own: Path = Path("/proc/self/cgroup")) -> Iterator[int]:
+    """Bytes left of each limit that a container or a scheduler of jobs has set: cgroups, v2 and v1."""
+    try:
+        groups = [line.split(":", 2) for line in own.read_text().splitlines()]
+    except OSError:
+        return
+    for _, controllers, path in groups:
+        names = ("memory.max", "memory.current")
+        folder = root
+        if "memory" in controllers.split(","):
+            names, folder = ("memory.limit_in_bytes", "memory.usage_in_bytes"), root / "memory"
+        elif controllers:
+            continue
+        # The limit of a group holds for the groups in it. In a container its own is the root.
+        group = folder / path.lstrip("/")
+        for place in (group, *group.parents):
+            if not place.is_relative_to(folder):
+                break
+            try:
+                limit, used = (int((place / name).read_text()) for name in names)
+            except (OSError, ValueError):
+                continue  # there is no limit: "max", or no file at the root
+            yield max(0, limit - used + _cached(place))
+
+
+def _cached(group: Path) -> int:
+    """Bytes of files that a group has in memory and that the system can drop."""
+    try:
+        lines = (group / "memory.stat").read_text().splitlines()
+        numbers = dict(line.split() for line in lines)
+        # Of version 1, which tells it apart from that of the groups within.
+        return int(numbers.get("total_inactive_file", numbers.get("inactive_file", 0)))
+    except (OSError, ValueError):
+        return 0
+
+
+def _of_machine() -> int:
     """Bytes of main memory that are free or can be freed."""
     try:
         for line in Path("/proc/meminfo").read_text().splitlines():

@@ -1,7 +1,8 @@
 import jax
 import pytest
 
-from jax_nst.memory import first_that_fits, largest_that_fits, memory_limit
+from jax_nst import memory
+from jax_nst.memory import _of_groups, first_that_fits, largest_that_fits, memory_limit
 
 
 @pytest.mark.parametrize("fixed", [0, 50, 500])
@@ -30,6 +31,48 @@ def test_all_that_are_wanted_fit_at_the_first_try():
 
 def test_memory_of_this_machine():
     assert 10**8 < memory_limit(jax.devices()[0]) < 10**14
+
+
+def write_group(folder, names, limit, used, cached):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, value in zip(
+        (*names, "memory.stat"), (limit, used, f"anon 7\ninactive_file {cached}"), strict=True
+    ):
+        (folder / name).write_text(f"{value}\n")
+
+
+V2, V1 = ("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")
+
+
+def test_memory_of_a_container_is_what_its_limits_leave(tmp_path):
+    """The process is in `job`, within `user`; what files take can be freed."""
+    own = tmp_path / "cgroup"
+    own.write_text("0::/user/job\n")
+    assert list(_of_groups(tmp_path, own)) == []
+    write_group(tmp_path / "user" / "job", V2, 1000, 300, 50)
+    write_group(tmp_path / "user", V2, "max", 400, 60)
+    assert list(_of_groups(tmp_path, own)) == [750]
+    write_group(tmp_path / "user", V2, 900, 880, 60)
+    write_group(tmp_path, V2, 100, 200, 0)
+    assert list(_of_groups(tmp_path, own)) == [750, 80, 0]
+    assert list(_of_groups(tmp_path, tmp_path / "none")) == []
+
+
+def test_memory_of_an_older_container(tmp_path):
+    own = tmp_path / "cgroup"
+    own.write_text("5:cpu,cpuacct:/docker/a\n4:memory:/docker/a\n1:name=systemd:/docker/a\n")
+    write_group(tmp_path / "memory", V1, 1000, 300, 50)  # its own folders are not seen from within
+    assert list(_of_groups(tmp_path, own)) == [750]
+    with (tmp_path / "memory" / "memory.stat").open("a") as file:
+        file.write("total_inactive_file 90\n")  # with that of the groups in it
+    assert list(_of_groups(tmp_path, own)) == [790]
+
+
+def test_the_least_of_machine_and_container_counts(monkeypatch):
+    monkeypatch.setattr(memory, "_of_groups", lambda: iter([10**12, 1000]))
+    assert memory_limit(jax.devices()[0]) == 900
+    monkeypatch.setattr(jax, "local_devices", lambda: [None, None])  # as in a sweep on a CPU
+    assert memory_limit(jax.devices()[0]) == 450
 
 
 def test_memory_of_an_accelerator_is_what_it_says():
