@@ -25,7 +25,7 @@ from jax_nst.allocator import keep_pages
 from jax_nst.batch import FAILED, OK
 from jax_nst.compilation import keep_compiled
 from jax_nst.config import INITS, Config
-from jax_nst.folder import PAGE, Job, make_job, run_in_folder
+from jax_nst.folder import PAGE, REPORTS, Job, make_job, run_in_folder
 from jax_nst.grid import SETTINGS, Grid
 from jax_nst.images import (
     WRITABLE,
@@ -172,7 +172,7 @@ def _values(name: str, given: Sequence[str], kind: Any, item: Any) -> tuple[Any,
 
 
 def _unless_a_file(text: str) -> list[str]:
-    return [text] if Path(text).exists() else text.split(",")
+    return [text] if os.path.exists(text) else text.split(",")
 
 
 def help_text(parser: flags.FlagValues) -> str:
@@ -234,9 +234,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with _warnings_in_a_line():
             return _run(values, job, batch)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         sweeping = len(job.items) > 1
-        _tell(f"jax_nst: interrupted, {'go on with --resume' if sweeping else 'nothing was saved'}")
+        usual = "go on with --resume" if sweeping else "nothing was saved"
+        _tell(f"jax_nst: interrupted, {interrupt.args[0] if interrupt.args else usual}")
         status = 128 + signal.SIGINT
     except (ValueError, FloatingPointError, OSError, distributed.PeerError) as error:
         status = _fail(error)
@@ -299,7 +300,7 @@ def run_job(values: Mapping[str, Any], job: Job, batch: int | None) -> int:
         raise ValueError(f"{folder}: {len(job.items)} pictures need a folder; name one with --output")
     read = [*job.contents, *job.styles, job.config.weights]
     read += [item.config.init for item in job.items if item.config.init not in INITS]
-    _check_distinct(dict.fromkeys(read), [str(folder / file) for file in job.files])
+    _check_distinct(dict.fromkeys(read), [str(folder / file) for file in (*job.files, *REPORTS)])
     network = load_network(job.config, quiet=quiet)
     with _interrupts() as interrupted, _items_bar(len(job.items), quiet) as bar:
 
@@ -373,12 +374,13 @@ def transfer(values: Mapping[str, Any], job: Job) -> int:
     if history_path:
         check_replaceable(history_path)
     network = load_network(config, quiet=quiet)
-    with _interrupts() as interrupted, _bar(config.steps, quiet) as bar:
+    with _saved() as saved, _interrupts() as interrupted, _bar(config.steps, quiet) as bar:
 
         def save(pixels: np.ndarray, history: dict[str, Any]) -> None:
             style = style_paths[0] if len(style_paths) == 1 else style_paths
             settings = {"content": content_path, "style": style, **_for_file(history)}
             save_image(output, pixels, alpha=content.alpha, settings=without_folders(settings))
+            saved.append(output)
 
         def callback(progress: Progress) -> bool:
             _show(bar, progress)
@@ -392,8 +394,9 @@ def transfer(values: Mapping[str, Any], job: Job) -> int:
         if history_path:
             with replacing(history_path) as file:
                 file.write(json.dumps(_for_json(result.history), indent=1).encode())
-    if not quiet:
-        _tell(_verdict(output, result))
+        bar.close()
+        if not quiet:
+            _tell(_verdict(output, result, hurry=bool(interrupted)))
     print(output)
     return 128 + interrupted[0] if interrupted else 0
 
@@ -415,14 +418,15 @@ def _for_file(history: dict[str, Any]) -> dict[str, Any]:
     return {name: history[name] for name in names}
 
 
-def _verdict(output: str, result: Result) -> str:
-    """The losses of the picture as it is in the file, rounded and compressed."""
+def _verdict(output: str, result: Result, *, hurry: bool) -> str:
+    """The losses of the picture as it is in the file, rounded and compressed; in a hurry, none."""
+    last = result.history["steps"][-1]
+    verdict = f"saved after {last['step']} steps, {last['seconds']:.1f} s"
+    if hurry:
+        return verdict
     losses = result.score(load_picture(output).pixels)
     terms = ", ".join(f"{name} {value:.4g}" for name, value in losses._asdict().items())
-    entries = result.history["steps"]
-    return (
-        f"saved after {entries[-1]['step']} steps, {entries[-1]['seconds']:.1f} s; the file scores {terms}"
-    )
+    return f"{verdict}; the file scores {terms}"
 
 
 def _for_json(value: Any) -> Any:
@@ -453,6 +457,18 @@ def _show(bar: "tqdm[Any]", progress: Progress) -> None:
     terms = "{size} px, loss {total:.4g} = content {content:.3g}, style {style:.3g}, tv {tv:.3g}"
     bar.set_postfix_str(terms.format(**last), refresh=False)
     bar.update(progress.step - bar.n)
+
+
+@contextlib.contextmanager
+def _saved() -> Iterator[list[str]]:
+    """A list of files that are saved, which an interrupt tells of."""
+    paths: list[str] = []
+    try:
+        yield paths
+    except KeyboardInterrupt as interrupt:
+        if paths:
+            raise KeyboardInterrupt(f"{paths[-1]} is saved") from interrupt
+        raise
 
 
 @contextlib.contextmanager

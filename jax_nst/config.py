@@ -55,7 +55,7 @@ class Config:
     recipe: str = _setting("normalized", f"definition of the loss, one of {', '.join(RECIPES)}")
     optimizer: str = _setting("lbfgs", f"one of {', '.join(OPTIMIZERS)}")
     steps: int = _setting(80, "updates of the picture, one evaluation of loss and gradient each")
-    scales: str = _setting(
+    scales: str | int = _setting(
         "auto",
         "how many sizes to paint at, coarse to fine, each twice the one before; the last has all the "
         "steps, the others three tenths, 30 at most; more make broader strokes; auto begins at about 256 "
@@ -121,8 +121,10 @@ class Config:
             value = getattr(self, name)
             if value is not None and not least <= value <= most:
                 raise ValueError(f"{name} must be {least} or more, {most} at most, not {value}")
-        number = int(self.scales) if self.scales.isdecimal() else 0
-        if self.scales != "auto" and not 1 <= number <= MAX_SCALES:
+        scales = str(self.scales)
+        object.__setattr__(self, "scales", scales)  # one and the same setting, as a number too
+        number = int(scales) if scales.isdecimal() else 0
+        if scales != "auto" and not 1 <= number <= MAX_SCALES:
             raise ValueError(f"scales must be auto, or from 1 to {MAX_SCALES}, not {self.scales!r}")
         for name in ("content_weight", "style_weight", "tv_weight"):
             value = getattr(self, name)

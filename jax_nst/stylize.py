@@ -1,6 +1,7 @@
 """The Python API of one transfer: two pictures in, one out."""
 
 import dataclasses
+import functools
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -118,11 +119,17 @@ def run(
         pixels, stopped = _run_scale(problem, scale, num_steps, (height, width), history, callback)
         if stopped:
             break
-    if stopped and len(configs) > 1:
-        problem = make_problem(network, content, styles, config=configs[-1], blend=blend)
     assert problem is not None
     assert pixels is not None
-    return Result(resize(pixels, (height, width)), history, problem.score)
+
+    @functools.cache
+    def at_full_size() -> Problem:
+        # A run that was stopped may not have come to it: its targets are computed when they are asked for.
+        if problem.start.shape[:2] == (height, width):
+            return problem
+        return make_problem(network, content, styles, config=configs[-1], blend=blend, start=pixels)
+
+    return Result(resize(pixels, (height, width)), history, lambda picture: at_full_size().score(picture))
 
 
 def _run_scale(

@@ -1,6 +1,7 @@
 """The command line, in this process and as a real one."""
 
 import dataclasses
+import importlib
 import json
 import os
 import re
@@ -17,6 +18,8 @@ from conftest import EXAMPLES, ROOT, picture
 from PIL import Image
 
 from jax_nst import Config, Grid, cli, images, load_image, save_image
+
+stylize = importlib.import_module("jax_nst.stylize")  # the package's name is the function's
 
 QUICK = (
     "--features=wavelet",
@@ -212,6 +215,22 @@ def test_a_sweep_never_writes_over_its_inputs(pair, capsys):
     assert Path("out/seed=1.png").read_bytes() == before
 
 
+def test_a_sweep_never_writes_its_report_over_its_inputs(pair, capsys):
+    Path("out").mkdir()
+    Path("c.png").rename("out/contact_sheet.png")
+    content = "--content=out/contact_sheet.png"
+    assert run(content, "--style=s.png", *QUICK, "--seed=1,2", "--output=out") == 1
+    assert "is read or written already" in capsys.readouterr().err
+
+
+def test_a_long_list_of_files(pair, capsys):
+    styles = ",".join(f"{'painting' * 8}{index}.jpg" for index in range(100))
+    assert run(pair[0], f"--style={styles}", *QUICK, "--output=out") == 1
+    assert f"{'painting' * 8}0.jpg: no such image file" in capsys.readouterr().err
+    assert run(*pair, *QUICK, f"--init={styles}") == 1
+    capsys.readouterr()
+
+
 def test_a_blend_is_one_picture(pair, capsys):
     save_image("t.png", picture(20, 20, 3))
     assert run(*pair, "--style=t.png", *QUICK, "--blend=0.7,0.3") == 0
@@ -398,6 +417,35 @@ def test_an_interrupt_saves_the_best_picture(number, pair, tmp_path):
     steps = json.loads(Path("h.json").read_text())["steps"]
     assert 1 < len(steps) < 100000
     assert sorted(path.name for path in tmp_path.iterdir() if path.suffix == ".tmp") == []
+
+
+def test_an_interrupt_at_a_smaller_size_computes_nothing_of_the_full_one(pair, monkeypatch, capsys):
+    """It may be large, and the one who interrupts is in a hurry."""
+    sizes, make_problem = [], stylize.make_problem
+    monkeypatch.setattr(
+        stylize, "make_problem", lambda *a, **k: sizes.append(k["config"].size) or make_problem(*a, **k)
+    )
+    monkeypatch.setattr(cli, "_show", lambda bar, progress: os.kill(os.getpid(), signal.SIGINT))
+    assert run(*pair, *QUICK, "--scales=2") == 130
+    err = capsys.readouterr().err
+    assert sizes == [16]
+    assert "saved after 0 steps" in err
+    assert "scores" not in err
+    assert load_image("c_s.png").shape == (24, 32, 3)
+
+
+@pytest.mark.parametrize(("save_every", "message"), [(1, "c_s.png is saved"), (0, "nothing was saved")])
+def test_a_second_interrupt_says_what_there_is(save_every, message, pair, monkeypatch, capsys):
+    def twice(bar, progress):
+        if progress.step == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(cli, "_show", twice)
+    monkeypatch.setattr("jax_nst.loop.MAX_CHUNK", 1)
+    assert run(*pair, *QUICK, f"--save_every={save_every}") == 130
+    assert f"jax_nst: interrupted, {message}" in capsys.readouterr().err
+    assert os.path.exists("c_s.png") == bool(save_every)
 
 
 def test_an_interrupt_saves_the_best_pictures_of_a_sweep(pair):

@@ -17,6 +17,11 @@ def test_defaults_are_valid_and_documented():
         assert len(field.metadata["doc"]) > 10, field.name
 
 
+def test_scales_may_be_a_number():
+    assert Config(scales=2) == Config(scales="2")
+    assert hash(Config(scales=2)) == hash(Config(scales="2"))
+
+
 def test_it_is_frozen_and_hashable():
     assert hash(Config()) == hash(Config())
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -44,6 +49,9 @@ def test_it_is_frozen_and_hashable():
         ({"learning_rate": 0.0}, "learning_rate must be more than zero"),
         ({"style_scale": 0.0}, "style_scale must be more than zero"),
         ({"style_scale": 1.0, "style_size": 3}, "both say how large the style is; leave one out"),
+        ({"scales": 0}, "scales must be auto, or from 1 to 16, not '0'"),
+        ({"scales": -2}, "scales must be auto"),
+        ({"scales": "two"}, "scales must be auto, or from 1 to 16, not 'two'"),
         ({"tolerance": 1.0}, "tolerance must be zero or more, and less than 1, not 1.0"),
         ({"tolerance": float("nan")}, "tolerance must be zero or more"),
         ({"precision": "float16"}, "'float16'; the valid ones are auto, float32, tf32, bfloat16"),

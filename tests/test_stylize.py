@@ -158,6 +158,20 @@ def test_callback_sees_progress_and_may_stop(pair):
     assert [entry for progress in seen for entry in progress.entries] == result.history["steps"]
 
 
+def test_a_stopped_run_scores_at_the_full_size_and_reads_no_file_again(pair, tmp_path):
+    from jax_nst import save_image
+
+    start = tmp_path / "start.png"
+    save_image(start, picture(40, 40, 7))
+    config = dataclasses.replace(WAVELET, scales=2, init=str(start))
+    result = stylize(*pair, config=config, callback=lambda progress: True)
+    start.unlink()
+    assert result.pixels.shape == (24, 32, 3)
+    whole = stylize(*pair, config=WAVELET)
+    for name, value in whole.score(result.pixels)._asdict().items():
+        assert float(getattr(result.score(result.pixels), name)) == pytest.approx(float(value), rel=1e-5)
+
+
 def test_a_run_ends_when_the_loss_has_levelled_off(pair):
     """At a multiple of 20 steps, whatever the time they take: the same end each time."""
     config = dataclasses.replace(WAVELET, steps=400, tolerance=0.02)
@@ -251,6 +265,7 @@ def test_jax_arrays_are_taken_too(pair):
     assert isinstance(result.pixels, np.ndarray)
 
 
+@pytest.mark.slow
 def test_lbfgs_ends_200_evaluations_where_design_says(shared, tmp_path):
     """160 px, full depth, saved in 8 bits. PyTorch's picture, as saved, scores 3.08 after 300."""
     import runpy
