@@ -62,6 +62,21 @@ def test_auto_leaves_out_what_is_too_small_for_the_network():
     assert flat == [512, 1024]
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"scales": "6", "size": 256}, "at one of its smaller sizes is 8 x 6 .* fewer scales than 6"),
+        (
+            {"scales": "6", "size": 8},
+            "the content image is 8 x 6 pixels, but wavelet needs 8 .* larger size",
+        ),
+    ],
+)
+def test_a_size_that_is_too_small_is_said_before_anything_is_computed(settings, message):
+    with pytest.raises(ValueError, match=message):
+        sizes(dataclasses.replace(WAVELET, **settings))
+
+
 def test_each_size_has_its_own_layers_where_the_config_leaves_them_open():
     shape = (300, 400, 3)
     coarse, full = scale_configs(NETWORK, Config(size=512), shape)
@@ -168,6 +183,15 @@ def test_progress_of_a_sweep_counts_all_scales_and_one_that_is_stopped_says_wher
     assert np.isnan(result.losses.total[2])
 
 
+def test_items_that_are_too_small_at_a_smaller_size_do_not_take_the_others_down():
+    """At sizes where no program can be traced, too."""
+    result = sweep([CONTENTS[0], CONTENTS[0][:12]], STYLES[0], config=TWO_SCALES)
+    assert result.status[0] == "ok"
+    assert "one of its smaller sizes is" in result.status[1]
+    nothing = sweep(CONTENTS[0], STYLES[:2], config=dataclasses.replace(WAVELET, scales="7"))
+    assert all("fewer scales than 7" in status for status in nothing.status)
+
+
 def test_an_item_that_fails_at_the_first_scale_stays_out_of_the_others():
     grid = Grid(style_weight=(1e3, 1e38))
     result = sweep(CONTENTS[0], STYLES[0] * 0.1, grid=grid, config=TWO_SCALES, batch=2)
@@ -189,6 +213,7 @@ def apart(results):
     return np.sqrt(np.mean(np.square(small - large)))
 
 
+@pytest.mark.slow
 def test_the_same_settings_give_the_same_look_at_every_size():
     """At twice the size each term begins and ends about as large, by layers as wide in the picture."""
     results, content = both_sizes("wavelet", steps=40)
@@ -201,6 +226,7 @@ def test_the_same_settings_give_the_same_look_at_every_size():
     assert apart(results) < 0.06  # begun at half of each size: 0.09
 
 
+@pytest.mark.slow
 def test_the_same_look_with_layers_that_stay(shared):
     """Those of VGG are what they are; that both begin at 192 pixels makes the same large shapes."""
     layers = {"content_layers": ("relu3_2",), "style_layers": ("relu1_1", "relu2_1", "relu3_1")}
