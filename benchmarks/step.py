@@ -17,6 +17,7 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -88,24 +89,41 @@ def jax_step(kind, size, weights):
     return compile_seconds, evaluate
 
 
-def torch_step(kind, size, weights):
-    """The same objective in PyTorch."""
+def save_for_torch(path, params, content, style):
+    """Writes all that `torch_peer` needs, as NumPy's arrays."""
+    from jax_nst import vgg
+
+    arrays = {
+        "content": content,
+        "style": style,
+        "mean": np.asarray(vgg.BGR_MEAN, np.float32),
+        "content layers": np.array(vgg.CONTENT_LAYERS),
+        "style layers": np.array(vgg.STYLE_LAYERS),
+        "convs": np.array(vgg.needed_convs("vgg19", vgg.STYLE_LAYERS)),
+    }
+    for conv in arrays["convs"].tolist():
+        for name in ("kernel", "bias"):
+            arrays[f"{conv} {name}"] = np.asarray(params[conv][name])
+    np.savez(path, **arrays)
+
+
+def torch_step(kind, size, problem):
+    """The same objective in PyTorch; `problem` is the file of `save_for_torch`."""
     import torch_peer
 
-    content, style, start = pictures(size)
-    compiled, bfloat16 = "compiled" in kind, "bfloat16" in kind
-    loss = torch_peer.make_loss(vgg_params(weights), content, style, compiled=compiled, bfloat16=bfloat16)
-    x = torch_peer.to_tensor(start).requires_grad_()
+    loss = torch_peer.make_loss(torch_peer.load_problem(problem), kind.split())
+    x = torch_peer.to_tensor(pictures(size)[2]).requires_grad_()
     began = time.perf_counter()
     torch_peer.loss_and_gradient(loss, x)
-    return time.perf_counter() - began if compiled else 0.0, lambda: torch_peer.loss_and_gradient(loss, x)
+    before = time.perf_counter() - began if "compiled" in kind else 0.0
+    return before, lambda: torch_peer.loss_and_gradient(loss, x)
 
 
-def matrix_products(size):
+def matrix_products(kind, size):
     """The convolutions of VGG19, forwards and for the gradient, as if they were one matrix product.
 
     No program that multiplies as often can be faster, on this machine. A factor, and the product that it is
-    of.
+    of: in float32 as the device multiplies it by default, TF32 on a GPU, or in bfloat16.
     """
     import jax
     import jax.numpy as jnp
@@ -117,7 +135,8 @@ def matrix_products(size):
         side = size // 2 ** (int(conv[4]) - 1)
         count += 2 * 2 * side**2 * int(np.prod(vgg.kernel_shape(conv)))
     n = 4096
-    matrix = jnp.asarray(np.random.default_rng(0).random((n, n), dtype=np.float32))
+    dtype = jnp.bfloat16 if "bfloat16" in kind else jnp.float32
+    matrix = jnp.asarray(np.random.default_rng(0).random((n, n), dtype=np.float32), dtype)
     product = jax.jit(jnp.matmul).lower(matrix, matrix).compile()
 
     def evaluate():
@@ -128,37 +147,43 @@ def matrix_products(size):
 
 
 def peak_memory():
-    """Bytes: the device's where it says so, else the process's."""
-    if "jax" in sys.modules:
-        import jax
-
-        stats = jax.devices()[0].memory_stats() if jax.devices()[0].platform != "cpu" else None
-        if stats:
-            return stats["peak_bytes_in_use"]
+    """Bytes: the device's where it says so, else the process's. A process has JAX or PyTorch in it."""
     if "torch" in sys.modules:
         import torch
 
         if torch.cuda.is_available():
             return torch.cuda.max_memory_allocated()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    elif "jax" in sys.modules:
+        import jax
+
+        stats = jax.devices()[0].memory_stats() if jax.devices()[0].platform != "cpu" else None
+        if stats:
+            return stats["peak_bytes_in_use"]
+    try:  # not by getrusage, which begins with the peak of the process that started this one
+        status = Path("/proc/self/status").read_text()
+        return 1024 * int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1])
+    except (OSError, StopIteration):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def worker(kind, size, repeats, weights):
+def worker(kind, size, repeats, weights, problem):
     """Answers each line on standard input with the time of one evaluation; first a line of facts."""
-    from jax_nst.allocator import give_back, keep_pages
-
-    factor = 1.0
-    if kind == "products":
+    factor, settle = 1.0, None
+    if kind.startswith("products"):
         compile_seconds = 0.0
-        factor, evaluate = matrix_products(size)
+        factor, evaluate = matrix_products(kind, size)
     elif kind.startswith("torch"):
-        compile_seconds, evaluate = torch_step(kind, size, weights)
+        compile_seconds, evaluate = torch_step(kind, size, problem)
     else:
+        from jax_nst.allocator import give_back, keep_pages
+
         keep_pages()  # as main.py does
+        settle = give_back  # as the loop does
         compile_seconds, evaluate = jax_step(kind, size, weights)
     value = 0.0
-    for _ in range(3):  # as the loop does
-        give_back()
+    for _ in range(3):
+        if settle:
+            settle()
         value = evaluate()[0]
     print(json.dumps({"compile_seconds": compile_seconds, "value": value}), flush=True)
     for _ in range(repeats):
@@ -173,10 +198,15 @@ def measure(kinds, size, repeats, weights):
     """Rows of one size, their evaluations interleaved: kind -> facts."""
     common = ["--size", str(size), "--repeats", str(repeats), *(["--weights", weights] if weights else [])]
     workers, facts = {}, {}
-    for kind in kinds:  # one after the other: nobody else computes while one compiles
-        command = [sys.executable, __file__, "--worker", kind, *common]
-        workers[kind] = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        facts[kind] = json.loads(workers[kind].stdout.readline()) | {"seconds": []}
+    with tempfile.TemporaryDirectory() as folder:
+        problem = str(Path(folder) / "problem.npz")
+        if any(kind.startswith("torch") for kind in kinds):
+            save_for_torch(problem, vgg_params(weights), *pictures(size)[:2])
+        for kind in kinds:  # one after the other: nobody else computes while one compiles
+            command = [sys.executable, __file__, "--worker", kind, "--problem", problem, *common]
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+            workers[kind] = subprocess.Popen(command, **pipes)
+            facts[kind] = json.loads(workers[kind].stdout.readline()) | {"seconds": []}
     for _ in range(repeats):
         for kind, process in workers.items():
             process.stdin.write("\n")
@@ -222,17 +252,19 @@ def main():
         nargs="+",
         default=["vgg19", "vgg19 direct", "vgg19 all", "wavelet", "torch", "products"],
         help="vgg19, wavelet, torch, each followed by what is not as usual: 'vgg19 bfloat16', 'vgg19 all' "
-        "(of --remat), 'vgg19 direct' (not by Winograd's algorithm), 'torch compiled bfloat16'; products: "
-        "VGG's convolutions as one matrix product",
+        "(of --remat), 'vgg19 direct' (not by Winograd's algorithm), 'torch compiled bfloat16', 'torch "
+        "nchw' (not channels last); products, or 'products bfloat16': VGG's convolutions as one matrix "
+        "product",
     )
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--weights", help="h5 file with VGG19 kernels; random ones without it")
     parser.add_argument("--json", help="file to write all measurements to")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
+    parser.add_argument("--problem", help=argparse.SUPPRESS)
     parser.add_argument("--size", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
-        worker(arguments.worker, arguments.size, arguments.repeats, arguments.weights)
+        worker(arguments.worker, arguments.size, arguments.repeats, arguments.weights, arguments.problem)
         return
     has_torch = bool(importlib.util.find_spec("torch"))
     kinds = [kind for kind in arguments.kinds if has_torch or not kind.startswith("torch")]
@@ -249,4 +281,5 @@ def main():
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # several processes share a GPU
     main()

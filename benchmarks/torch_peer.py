@@ -1,19 +1,24 @@
 """The peer: neural style transfer in PyTorch as its users have it, with the objective of jax_nst.
 
-Eager, or `torch.compile`d; channels last where that helps; on a GPU in TF32, or with bfloat16 autocast.
+Eager, or `torch.compile`d; channels last; on a GPU in TF32, or with bfloat16 autocast. Its process has
+neither JAX nor jax_nst in it, whose memory would count as PyTorch's: what it needs is in a file.
 """
 
-import contextlib
+from contextlib import nullcontext
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-from jax_nst.vgg import BGR_MEAN, CONTENT_LAYERS, STYLE_LAYERS, needed_convs
-
 STYLE_WEIGHT, TV_WEIGHT = 1000, 65
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def load_problem(path):
+    """What `step.save_for_torch` wrote: name -> array."""
+    with np.load(path) as file:
+        return dict(file)
 
 
 def to_tensor(pixels):
@@ -26,37 +31,40 @@ def to_pixels(tensor):
     return tensor.detach()[0].permute(1, 2, 0).cpu().numpy()
 
 
-def make_loss(params, content, style, *, compiled=False, bfloat16=False):
+def make_loss(problem, settings=()):
     """`loss(x [1, 3, H, W]) -> []` of recipe normalized.
 
     Args:
-      params: of VGG19, as `load_params` reads them.
-      content: `[H, W, 3]`, at the size of the picture.
-      style: `[H', W', 3]`.
-      compiled: by `torch.compile`.
-      bfloat16: features by autocast, Gram matrices and losses in float32.
+      problem: of `load_problem`: kernels, biases, content `[H, W, 3]` at the size of the picture, style
+        `[H', W', 3]`, and which layers count.
+      settings: any of `compiled`: by `torch.compile`; `bfloat16`: features by autocast, Gram matrices and
+        losses in float32; `nchw`: not channels last.
     """
+    content_layers, style_layers = (problem[f"{name} layers"].tolist() for name in ("content", "style"))
+    wanted = {*content_layers, *style_layers}
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     torch.backends.cudnn.benchmark = True
-    form = torch.channels_last
+    form = torch.contiguous_format if "nchw" in settings else torch.channels_last
     kernels = {}
-    for conv in needed_convs("vgg19", STYLE_LAYERS):
-        p = params[conv]
-        kernel = torch.from_numpy(np.array(np.asarray(p["kernel"]).transpose(3, 2, 0, 1)))
-        bias = torch.from_numpy(np.array(p["bias"]))
-        kernels[conv] = kernel.to(DEVICE).contiguous(memory_format=form), bias.to(DEVICE)
-    mean = torch.tensor(BGR_MEAN, device=DEVICE).view(1, 3, 1, 1)
+    for conv in problem["convs"].tolist():
+        kernel = torch.from_numpy(problem[f"{conv} kernel"].transpose(3, 2, 0, 1))
+        bias = torch.from_numpy(problem[f"{conv} bias"])
+        kernels[conv] = kernel.to(DEVICE).clone(memory_format=form), bias.to(DEVICE)
+    mean = torch.from_numpy(problem["mean"]).to(DEVICE).view(1, 3, 1, 1)
+
+    def lower():
+        return torch.autocast(DEVICE.type, torch.bfloat16) if "bfloat16" in settings else nullcontext()
 
     def features(x):
         out, block = {}, "1"
         x = (255 * x.flip(1) - mean).contiguous(memory_format=form)
-        lower = torch.autocast(DEVICE.type, torch.bfloat16) if bfloat16 else contextlib.nullcontext()
-        with lower:
+        with lower():
             for conv, (kernel, bias) in kernels.items():
                 if conv[4] != block:
                     block, x = conv[4], functional.max_pool2d(x, 2)
                 x = functional.relu(functional.conv2d(x, kernel, bias, padding=1))
-                out[conv.replace("conv", "relu")] = x
+                if conv.replace("conv", "relu") in wanted:
+                    out[conv.replace("conv", "relu")] = x
         return {layer: value.float() for layer, value in out.items()}
 
     def gram(x):
@@ -64,9 +72,11 @@ def make_loss(params, content, style, *, compiled=False, bfloat16=False):
         return flat @ flat.T / flat.shape[1]
 
     with torch.no_grad():
-        p = {layer: features(to_tensor(content))[layer] for layer in CONTENT_LAYERS}
-        of_style = features(to_tensor(style))
-        a = {layer: gram(of_style[layer]) for layer in STYLE_LAYERS}
+        of_content = features(to_tensor(problem["content"]))
+        p = {layer: of_content[layer] for layer in content_layers}
+        del of_content
+        of_style = features(to_tensor(problem["style"]))
+        a = {layer: gram(of_style[layer]) for layer in style_layers}
         del of_style
 
     def loss(x):
@@ -78,7 +88,7 @@ def make_loss(params, content, style, *, compiled=False, bfloat16=False):
         down, across = x.diff(dim=2), x.diff(dim=3)
         return total + TV_WEIGHT * ((down**2).mean() + (across**2).mean())
 
-    return torch.compile(loss) if compiled else loss
+    return torch.compile(loss) if "compiled" in settings else loss
 
 
 def loss_and_gradient(loss, x):

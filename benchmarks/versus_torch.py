@@ -4,15 +4,17 @@
     python benchmarks/versus_torch.py --weights vgg19.h5 --sizes 256 --evaluations 100
 
 Each program paints in a process of its own, one after the other, and keeps its picture every few
-evaluations, in 8 bits as it would save it; all of these, and PyTorch's iterates, are then scored by one
-evaluator. PyTorch's iterates leave [0, 1], so its loss has two curves: that of the best iterate, which
-no file can hold, and that of the same picture as saved. Ours is always the saved one. Seconds count
-from the first evaluation; those before it are apart. Needs the extra `bench`.
+evaluations; all of these are then scored by one evaluator, as they are, and in 8 bits as they would be
+saved. PyTorch's iterates leave [0, 1], so it has two losses: that of its best iterate, which no file can
+hold, and that of the same picture as saved. Ours is always the saved one. Seconds count from the first
+evaluation; what is before it is apart, and before each further size: targets and compilation. Several
+`--settings` of ours are several rows, compared with the first as PyTorch is. Needs the extra `bench`.
 """
 
 import argparse
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -26,6 +28,9 @@ ROOT = Path(__file__).resolve().parent.parent
 EVERY = 5  # evaluations from one picture that is kept to the next
 OURS = "jax_nst"
 PEERS = ("torch lbfgs", "torch lbfgs strong_wolfe", "torch adam")
+PEER = re.compile(r"torch (lbfgs|lbfgs strong_wolfe|adam)( compiled| bfloat16| nchw)*")
+PREPARE, SCORE = "prepare", "score"
+PROBLEM, FACTS, SCORES = "problem.npz", "facts.json", "scores.json"  # files of a run
 
 
 def loaded(arguments):
@@ -88,24 +93,30 @@ def paint_ours(arguments, curve):
     return result.history["compile_seconds"], str(jax.devices()[0].device_kind)
 
 
-def paint_torch(arguments, curve):
-    """Runs the peer."""
-    import torch
-    import torch_peer
+def prepare(arguments):
+    """Writes the problem for PyTorch: its process has no JAX in it."""
+    from step import save_for_torch
 
     from jax_nst.problem import fit_content, fit_style
 
     network, config, content, style = loaded(arguments)
     content = fit_content(network, config, content)
     style = fit_style(network, config, style, content.shape)
+    save_for_torch(Path(arguments.folder) / PROBLEM, network.params, content, style)
+
+
+def paint_torch(arguments, curve):
+    """Runs the peer."""
+    import torch
+    import torch_peer
+
     began = time.perf_counter()
-    loss = torch_peer.make_loss(
-        network.params, content, style, compiled=arguments.compiled, bfloat16=arguments.bfloat16
-    )
-    x = torch_peer.to_tensor(content).requires_grad_()
+    problem = torch_peer.load_problem(curve.folder / PROBLEM)
+    loss = torch_peer.make_loss(problem, arguments.worker.split())
+    x = torch_peer.to_tensor(problem.pop("content")).requires_grad_()
+    del problem
     best = [np.inf, x.detach().clone()]
-    if arguments.compiled:
-        torch_peer.loss_and_gradient(loss, x)
+    torch_peer.loss_and_gradient(loss, x)  # compiles, or finds the fastest algorithms of a GPU
     began, before = time.perf_counter(), time.perf_counter() - began
 
     class Enough(Exception):
@@ -124,7 +135,7 @@ def paint_torch(arguments, curve):
     if "adam" in arguments.worker:
         optimizer = torch.optim.Adam([x], lr=0.02)
     else:
-        search = "strong_wolfe" if "wolfe" in arguments.worker else None
+        search = "strong_wolfe" if "strong_wolfe" in arguments.worker else None
         optimizer = torch.optim.LBFGS(
             [x], max_iter=10**6, max_eval=10**6, tolerance_grad=0, tolerance_change=0, line_search_fn=search
         )
@@ -137,10 +148,13 @@ def paint_torch(arguments, curve):
 
 
 def worker(arguments):
-    """One run, in a process of its own; its facts as JSON."""
+    """One run, or what is before or after it, in a process of its own; its facts as JSON."""
     from step import peak_memory
 
     curve = Curve(arguments.folder)
+    if arguments.worker in (PREPARE, SCORE):
+        {PREPARE: prepare, SCORE: score}[arguments.worker](arguments)
+        return
     paint = paint_ours if arguments.worker == OURS else paint_torch
     before, device = paint(arguments, curve)
     facts = {
@@ -151,37 +165,37 @@ def worker(arguments):
         "kept": curve.kept,
         "peak_bytes": peak_memory(),
     }
-    (curve.folder / "facts.json").write_text(json.dumps(facts))
+    (curve.folder / FACTS).write_text(json.dumps(facts))
 
 
-def paint(what, size, arguments):
-    """Runs one program, and scores what it kept. `saved`: loss of the picture as saved, at `kept`."""
+def paint(what, settings, size, arguments):
+    """Runs one program, and scores what it kept: losses `as_is`, and as `saved`, of the pictures `kept`."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [
-            sys.executable, __file__, "--worker", what, "--size", str(size), "--folder", folder,
-            "--weights", arguments.weights, "--content", arguments.content, "--style", arguments.style,
-            "--evaluations", str(arguments.evaluations), "--settings", arguments.settings,
-            *(["--compiled"] if arguments.compiled else []),
-            *(["--bfloat16"] if arguments.bfloat16 else []),
-        ]  # fmt: skip
-        subprocess.run(command, check=True)
-        facts = json.loads((Path(folder) / "facts.json").read_text())
-        pictures = [np.load(Path(folder) / f"{count}.npy") for count in facts["kept"]]
-    return facts | score(pictures, size, arguments)
+        for step in (what, SCORE) if what == OURS else (PREPARE, what, SCORE):
+            command = [
+                sys.executable, __file__, "--worker", step, "--size", str(size), "--folder", folder,
+                "--weights", arguments.weights, "--content", arguments.content, "--style", arguments.style,
+                "--evaluations", str(arguments.evaluations), "--settings", settings,
+            ]  # fmt: skip
+            subprocess.run(command, check=True)
+        return json.loads((Path(folder) / FACTS).read_text()) | json.loads(
+            (Path(folder) / SCORES).read_text()
+        )
 
 
-def score(pictures, size, arguments):
+def score(arguments):
     """The common evaluator: losses of pictures as they are, and as saved, in 8 bits within [0, 1]."""
     from jax_nst.problem import make_problem
 
-    arguments.size = size
+    folder, losses = Path(arguments.folder), {"as_is": [], "saved": []}
     network, config, content, style = loaded(arguments)
     problem = make_problem(network, content, [style], config=config)
-    saved = [np.round(255 * np.clip(picture, 0, 1)) / 255 for picture in pictures]
-    return {
-        "as_is": [float(problem.score(picture).total) for picture in pictures],
-        "saved": [float(problem.score(picture).total) for picture in saved],
-    }
+    for count in json.loads((folder / FACTS).read_text())["kept"]:
+        picture = np.load(folder / f"{count}.npy")
+        losses["as_is"].append(float(problem.score(picture).total))
+        saved = np.round(255 * np.clip(picture, 0, 1)) / 255
+        losses["saved"].append(float(problem.score(saved).total))
+    (folder / SCORES).write_text(json.dumps(losses))
 
 
 def reached(counts, values, loss):
@@ -190,11 +204,12 @@ def reached(counts, values, loss):
 
 
 def compared(runs):
-    """The runs of one size, what -> list of facts, as rows of a summary."""
+    """The runs of one size, what -> list of facts, as rows of a summary; the first is ours."""
     medians = {
         what: {
             "seconds": np.median([facts["seconds"] for facts in of], axis=0),
-            "iterate": np.minimum.accumulate(np.median([facts["losses"] for facts in of], axis=0)),
+            "losses": np.median([facts["losses"] for facts in of], axis=0),
+            "iterate": float(np.median([facts["as_is"][-1] for facts in of])),
             "saved": np.median([facts["saved"] for facts in of], axis=0),
             "kept": of[0]["kept"],
             "before": statistics.median(facts["before_seconds"] for facts in of),
@@ -202,28 +217,26 @@ def compared(runs):
         }
         for what, of in runs.items()
     }
-    ours, rows = medians[OURS], []
-    for what, peer in medians.items():
-        evaluations = len(peer["seconds"])
-        row = {"what": what, "evaluations": evaluations, "total_seconds": float(peer["seconds"][-1])}
-        row |= {"iterate": float(peer["iterate"][-1]), "saved": float(peer["saved"][-1])}
-        row["best_saved"] = float(np.min(peer["saved"]))
-        row |= {"before_seconds": peer["before"], "peak_bytes": peer["peak"]}
-        if what != OURS:
+    ours, rows = next(iter(medians.values())), []
+    for what, other in medians.items():
+        evaluations = len(other["seconds"])
+        row = {"what": what, "evaluations": evaluations, "total_seconds": float(other["seconds"][-1])}
+        row |= {"iterate": other["iterate"], "saved": float(other["saved"][-1])}
+        row["best_saved"] = float(np.nanmin(other["saved"]))
+        row |= {"before_seconds": other["before"], "peak_bytes": other["peak"]}
+        if other is not ours:
             # Ours: when its picture, as saved, has the loss. Theirs: when its iterate has it, when it is
             # at its end, and, on its way there, when a picture saved then would be at its best.
-            everywhere = range(1, evaluations + 1)
             for name, theirs in (
-                ("iterate", reached(everywhere, peer["iterate"], row["iterate"])),
+                ("iterate", int(np.nanargmin(other["losses"])) + 1),
                 ("saved", evaluations),
-                ("best_saved", reached(peer["kept"], peer["saved"], row["best_saved"])),
+                ("best_saved", other["kept"][int(np.nanargmin(other["saved"]))]),
             ):
                 mine = reached(ours["kept"], ours["saved"], row[name])
-                assert theirs is not None
                 row[f"to_{name}"] = mine and {
                     "evaluations": [mine, theirs],
-                    "seconds": [float(ours["seconds"][mine - 1]), float(peer["seconds"][theirs - 1])],
-                    "ratio": float(ours["seconds"][mine - 1] / peer["seconds"][theirs - 1]),
+                    "seconds": [float(ours["seconds"][mine - 1]), float(other["seconds"][theirs - 1])],
+                    "ratio": float(ours["seconds"][mine - 1] / other["seconds"][theirs - 1]),
                 }
         rows.append(row)
     return rows
@@ -264,7 +277,7 @@ def plot(runs, path, title):
         facts, colour = of[0], f"C{number}"
         at = [facts["seconds"][count - 1] for count in facts["kept"]]
         axes.plot(at, facts["saved"], color=colour, label=f"{what}, picture as saved")
-        if what != OURS:
+        if not what.startswith(OURS):
             best = np.minimum.accumulate(facts["losses"])
             axes.plot(facts["seconds"], best, "--", color=colour, linewidth=1, label=f"{what}, iterate")
     low = min(min(facts["losses"]) for of in runs.values() for facts in of)
@@ -289,34 +302,50 @@ def main():
     parser.add_argument(
         "--repeats", type=int, default=1, help="runs of each, interleaved; medians are shown"
     )
-    parser.add_argument("--peers", nargs="+", choices=PEERS, default=PEERS)
-    parser.add_argument("--compiled", action="store_true", help="PyTorch by torch.compile")
-    parser.add_argument("--bfloat16", action="store_true", help="PyTorch with autocast")
-    parser.add_argument("--settings", default='{"steps": 200}', help="of our Config, as JSON, to try them")
+    parser.add_argument(
+        "--peers",
+        nargs="*",
+        default=PEERS,
+        help=f"{', '.join(PEERS)}; each may be followed by how, such as 'torch adam compiled bfloat16'",
+    )
+    parser.add_argument(
+        "--settings",
+        nargs="+",
+        default=['{"steps": 330, "scales": "1"}'],
+        help="of our Config, as JSON; several to compare them",
+    )
     parser.add_argument("--json", help="file to write all measurements to")
     parser.add_argument("--plot", help="file to draw the last size into")
     for name in ("worker", "size", "folder"):
         parser.add_argument(f"--{name}", type=int if name == "size" else str, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
+        arguments.settings = arguments.settings[0]
         worker(arguments)
         return
+    for peer in arguments.peers:
+        if not PEER.fullmatch(peer):
+            parser.error(f"unknown peer {peer!r}; the valid ones are {', '.join(PEERS)}, see --help")
+    programs = {f"{OURS} {settings}": (OURS, settings) for settings in arguments.settings}
+    programs |= {peer: (peer, "{}") for peer in arguments.peers}
     results, everything, runs = {}, {}, {}
     for size in arguments.sizes:
-        runs = {what: [] for what in (OURS, *arguments.peers)}
+        runs = {what: [] for what in programs}
         for _ in range(arguments.repeats):
             for what, of in runs.items():
-                of.append(paint(what, size, arguments))
+                of.append(paint(*programs[what], size, arguments))
                 print(f"{size} px, {what}: {of[-1]['saved'][-1]:.3f}", file=sys.stderr, flush=True)
             results[size], everything[size] = compared(runs), runs
             if arguments.json:  # after each repeat, for it may be hours until the last
-                Path(arguments.json).write_text(json.dumps({"summary": results, "runs": everything}))
+                all_of_it = {"arguments": vars(arguments), "summary": results, "runs": everything}
+                Path(arguments.json).write_text(json.dumps(all_of_it))
     print("\n".join(table(results)))
     if arguments.plot:
-        plot(runs, arguments.plot, f"{arguments.sizes[-1]} px, {runs[OURS][0]['device']}")
+        plot(runs, arguments.plot, f"{arguments.sizes[-1]} px, {next(iter(runs.values()))[0]['device']}")
 
 
 if __name__ == "__main__":
     sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # the evaluator needs some of a GPU too
     main()

@@ -23,7 +23,8 @@ MEMORY_SIZE = 50
 
 # Root mean square of the first step, in radians: a length that means the same at every size.
 _FIRST = 0.015
-# Root mean square of the longest step, in radians: far beyond, a sine has forgotten where it was.
+# Root mean square of the longest step, in radians but for the filter of `precondition`: far beyond, a sine
+# has forgotten where it was.
 _LONGEST = 0.3
 # While there is no pair, a step is this many times the last one.
 _LENGTHEN = 2.0
