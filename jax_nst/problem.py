@@ -142,12 +142,17 @@ def check_side(what: str, shape: tuple[int, int], network: Network, config: Conf
         )
 
 
+def check_content(network: Network, config: Config, shape: tuple[int, ...]) -> None:
+    """Raises ValueError if the picture of a content of `shape` [H, W, 3] is too small."""
+    remedy = "give a larger size, or another image"
+    check_side("the content image", picture_shape(config, shape), network, config, remedy)
+
+
 def fit_content(network: Network, config: Config, content: Pixels) -> np.ndarray:
     """The content, checked, at the size of the picture."""
     pixels = _checked_pixels("content", content)
-    shape = picture_shape(config, pixels.shape)
-    check_side("the content image", shape, network, config, "give a larger size, or another image")
-    return resize(pixels, shape)
+    check_content(network, config, pixels.shape)
+    return resize(pixels, picture_shape(config, pixels.shape))
 
 
 def fit_style(

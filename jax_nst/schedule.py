@@ -5,7 +5,7 @@ import math
 
 from jax_nst.config import Config
 from jax_nst.network import Network
-from jax_nst.problem import check_side, least_side, picture_shape, picture_size
+from jax_nst.problem import check_content, check_side, least_side, picture_shape, picture_size
 
 COARSEST = 256
 """Pixels, the longer side of the picture that `auto` begins with, or as near as halving comes."""
@@ -39,10 +39,12 @@ def scale_configs(network: Network, config: Config, shape: tuple[int, ...]) -> l
     if config.scales == "auto":
         scales = [x for x in scales if min(picture_shape(x, shape)) >= least_side(network, x)]
     last = _with_layers(network, config, shape)
-    checks = [("the content image", last, "give a larger size, or another image")]
-    few = f"give fewer scales than {count}, or a larger size"
-    checks += [("the picture at one of its smaller sizes", scale, few) for scale in scales]
-    for what, scale, remedy in checks:
+    check_content(network, last, shape)
+    what, remedy = (
+        "the picture at one of its smaller sizes",
+        f"give fewer scales than {count}, or a larger size",
+    )
+    for scale in scales:
         check_side(what, picture_shape(scale, shape), network, scale, remedy)
     return [*scales, last]
 

@@ -231,15 +231,16 @@ make_plan = batch.make_plan
 here_sweep = sys.modules["jax_nst.sweep"]
 here_sweep.make_plan = lambda *a: plans.append(make_plan(*a)) or plans[-1]
 params = vgg_params("vgg19", ("relu2_1",))
-for base, params, optimizer in ((here.WAVELET, None, "adam"), (here.VGG, params, "lbfgs")):
-    config = here.dataclasses.replace(base, optimizer=optimizer)
-    grid = Grid(style_weight=(10, 1e3, 1e4))
-    # Six items on four devices, in a batch of two each; then one item, less than there are devices.
-    result = sweep(here.CONTENTS[0], here.STYLES[:2], grid=grid, config=config, params=params, batch=8)
-    assert plans[-1].slots.per_device == 2, plans[-1].slots
-    here.assert_rows_are_single_runs(result, config, params, (0, 3, 5))
-    alone = sweep(here.CONTENTS[0], here.STYLES[0], config=config, params=params)
-    here.assert_rows_are_single_runs(alone, config, params, (0,))
+for base, params in ((here.WAVELET, None), (here.VGG, params)):
+    for optimizer in ("lbfgs", "adam"):
+        config = here.dataclasses.replace(base, optimizer=optimizer)
+        grid = Grid(style_weight=(10, 1e3, 1e4))
+        # Six items on four devices, in a batch of two each; then one item, less than there are devices.
+        result = sweep(here.CONTENTS[0], here.STYLES[:2], grid=grid, config=config, params=params, batch=8)
+        assert plans[-1].slots.per_device == 2, plans[-1].slots
+        here.assert_rows_are_single_runs(result, config, params, (0, 3, 5))
+        alone = sweep(here.CONTENTS[0], here.STYLES[0], config=config, params=params)
+        here.assert_rows_are_single_runs(alone, config, params, (0,))
 import jax
 text = plans[0].advance.__closure__  # the compiled step
 compiled = [cell.cell_contents for cell in text if hasattr(cell.cell_contents, "as_text")][0].as_text()
