@@ -9,7 +9,7 @@ from jax_nst.optimizers import LEARNING_RATES, OPTIMIZERS
 from jax_nst.recipes import RECIPES
 from jax_nst.vgg import POOLINGS
 
-FEATURES = ("auto", "vgg19", "vgg16", "wavelet")
+FEATURES = ("auto", "vgg19", "vgg16", "vgg19-lite", "wavelet")
 INITS = ("content", "style", "noise")
 
 DEFAULT_SIZE = 512
@@ -46,8 +46,9 @@ class Config:
     )
     features: str = _setting(
         "auto",
-        f"what compares pictures, one of {', '.join(FEATURES)}; auto takes the recipe's VGG where its "
-        "file is found or can be downloaded, else the training-free wavelets, with a warning",
+        f"what compares pictures, one of {', '.join(FEATURES)}; vgg19-lite is VGG19 up to relu3_4, which "
+        "comes with this program, wavelet needs no training; auto takes the recipe's VGG where its file is "
+        "found or can be downloaded, else vgg19-lite, with a warning",
     )
     weights: str | None = _setting(
         None, "path of an h5 file with VGG kernels, in any layout of Keras (default: found or downloaded)"

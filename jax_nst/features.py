@@ -64,6 +64,7 @@ class Extractor:
         beyond its own.
       smallest_side: `(layers) -> pixels`, the shortest side of an image for
         which every one of `layers` exists.
+      whole: where this is a part of another extractor, the name of that one.
       tv_weight: factor of the total variation in recipe `normalized`.
       relative_to_entries: how recipe `normalized` makes a Gram difference
         relative. False: to the mean square of the style's Gram matrix. True:
@@ -88,6 +89,7 @@ class Extractor:
     smallest_side: Callable[[Sequence[str]], int]
     tv_weight: float
     layers_at: Callable[[tuple[int, int]], tuple[tuple[str, ...], tuple[str, ...]]] | None = None
+    whole: str = ""
     relative_to_entries: bool = False
     prepare: Callable[[Params], Params] = lambda params: params
     plain: Callable[[Params], Params] = lambda params: params
@@ -106,8 +108,10 @@ class Extractor:
         """Raises ValueError, listing the valid names, if one of `layers` is unknown."""
         unknown = [layer for layer in layers if layer not in self.layers]
         if unknown:
+            more = f"; for layers beyond take features {self.whole}, the whole network" if self.whole else ""
             raise ValueError(
-                f"unknown layer {unknown[0]!r} of {self.name}; the valid ones are {', '.join(self.layers)}"
+                f"unknown layer {unknown[0]!r} of {self.name}; the valid ones are "
+                f"{', '.join(self.layers)}{more}"
             )
 
 

@@ -1,5 +1,6 @@
 """Config -> the extractor it asks for, with its weights and its layers."""
 
+import dataclasses
 import warnings
 from typing import NamedTuple
 
@@ -8,7 +9,7 @@ import jax
 from jax_nst.config import Config
 from jax_nst.features import Extractor, Params, choose_precision
 from jax_nst.recipes import RECIPES
-from jax_nst.vgg import network_of, vgg16, vgg19
+from jax_nst.vgg import LAYERS, network_of, vgg16, vgg19, vgg19_lite
 from jax_nst.wavelet import wavelet
 from jax_nst.weights import DownloadError, find_or_download, load_params, sha256
 
@@ -33,7 +34,7 @@ def load_network(config: Config, *, params: Params | None = None, quiet: bool = 
     Raises:
       ValueError: a layer is unknown, or the recipe is not for this extractor.
       WeightsError: the weights are not what they should be.
-      DownloadError: they are not to be had; with `auto`, where wavelets will do, only a warning.
+      DownloadError: they cannot be downloaded; with `auto`, where VGG19-lite will do, only a warning.
     """
     recipe = RECIPES[config.recipe]
     if config.features == "wavelet":
@@ -54,15 +55,15 @@ def load_network(config: Config, *, params: Params | None = None, quiet: bool = 
     try:
         path = find_or_download(network, config.weights, quiet=quiet)
     except DownloadError as error:
-        if config.features != "auto" or recipe.network or _needs_vgg(config):
+        if config.features != "auto" or not _lite_will_do(config):
             raise
         warnings.warn(
-            f"no {network.upper()} weights, so the training-free wavelets paint instead; the picture will "
-            f"be simpler. For {network.upper()}: {error}",
+            "painting with VGG19-lite, the first three blocks of VGG19, which come with this program. "
+            f"For all of VGG19: {error}",
             UserWarning,
             stacklevel=2,
         )
-        return Network(_wavelet(config), {}, None)
+        return load_network(dataclasses.replace(config, features="vgg19-lite"))
     params = load_params(path, (*layers.content, *layers.style), network=network)
     return Network(extractor, extractor.prepare(jax.device_put(params)), sha256(path))
 
@@ -73,20 +74,22 @@ def _wavelet(config: Config) -> Extractor:
 
 def _vgg(network: str, config: Config) -> Extractor:
     precision = choose_precision(config.precision)
-    return {"vgg19": vgg19, "vgg16": vgg16}[network](pooling=config.pooling, precision=precision)
+    make = {"vgg19": vgg19, "vgg16": vgg16, "vgg19-lite": vgg19_lite}[network]
+    return make(pooling=config.pooling, precision=precision)
 
 
-def _needs_vgg(config: Config) -> bool:
-    return bool(config.content_layers or config.style_layers or config.pooling != "max")
+def _lite_will_do(config: Config) -> bool:
+    layers = (*(config.content_layers or ()), *(config.style_layers or ()))
+    return not RECIPES[config.recipe].network and set(layers) <= set(LAYERS["vgg19-lite"])
 
 
 def _check(config: Config, extractor: Extractor) -> "Layers":
     """The layers that count; raises ValueError if the config does not fit the extractor."""
     recipe = RECIPES[config.recipe]
-    if recipe.network and extractor.name == "wavelet":
+    if recipe.network and extractor.name not in ("vgg19", "vgg16"):
         raise ValueError(
-            f"recipe {recipe.name} is defined on {recipe.network}, not on wavelets; take recipe "
-            f"normalized, or features {recipe.network}"
+            f"recipe {recipe.name} is defined on all of {recipe.network}, not on {extractor.name}; take "
+            f"recipe normalized, or features {recipe.network}"
         )
     return choose_layers(config, extractor)
 

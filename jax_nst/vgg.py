@@ -20,11 +20,15 @@ from jax_nst.features import PRECISIONS, Extractor, Features, Params, Stage, dty
 CHANNELS = (64, 128, 256, 512, 512)
 """Output channels of the convolutions of each block; a pooling ends the block."""
 
-CONVOLUTIONS = {"vgg19": (2, 2, 4, 4, 4), "vgg16": (2, 2, 3, 3, 3)}
-"""How many convolutions each block has."""
+CONVOLUTIONS = {"vgg19": (2, 2, 4, 4, 4), "vgg16": (2, 2, 3, 3, 3), "vgg19-lite": (2, 2, 4)}
+"""How many convolutions each block has. `vgg19-lite` is VGG19 cut after relu3_4."""
 
-CONTENT_LAYERS = ("relu4_2",)
-STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+CONTENT_LAYERS = {"vgg19": ("relu4_2",), "vgg16": ("relu4_2",), "vgg19-lite": ("relu3_3",)}
+STYLE_LAYERS = {
+    "vgg19": ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
+    "vgg16": ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
+    "vgg19-lite": ("relu1_1", "relu2_1", "relu3_1", "relu3_4"),
+}
 POOLINGS = ("max", "average")
 
 BGR_MEAN = (103.939, 116.779, 123.68)
@@ -71,7 +75,7 @@ class VGG(nn.Module):
     """The convolutional part of a VGG, cut after the deepest of `layers`.
 
     Attributes:
-      network: `vgg19` or `vgg16`.
+      network: one of `CONVOLUTIONS`.
       layers: the names of the features to return.
       pooling: `max`, as trained, or `average`, as Gatys et al. prefer.
       precision: of the features, see `features.PRECISIONS`.
@@ -171,12 +175,14 @@ max_pool.defvjp(_max_pool_forward, _max_pool_backward)  # pyright: ignore[report
 
 
 def network_of(params: Params) -> str:
-    """`vgg19` or `vgg16`, by the convolutions that `params` holds.
+    """The network that has the convolutions of `params`, and no more if it is `vgg19-lite`.
 
-    Up to conv3_3 the two are the same network, and `vgg19` is what is said.
+    Params that end before conv3_4 could be those of any; they are said to be `vgg19`'s.
     """
-    beyond = any("conv3_4" < name < "conv6" for name in params)
-    return "vgg16" if beyond and "conv3_4" not in params else "vgg19"
+    deeper = any("conv3_4" < name < "conv6" for name in params)
+    if "conv3_4" in params:
+        return "vgg19" if deeper else "vgg19-lite"
+    return "vgg16" if deeper else "vgg19"
 
 
 def _stages(layers: Sequence[str], *, network: str, pooling: str, precision: str) -> list[Stage]:
@@ -225,13 +231,14 @@ def _extractor(network: str, pooling: str, precision: str) -> Extractor:
     return Extractor(
         name=network,
         layers=LAYERS[network],
-        content_layers=CONTENT_LAYERS,
-        style_layers=STYLE_LAYERS,
+        content_layers=CONTENT_LAYERS[network],
+        style_layers=STYLE_LAYERS[network],
         stages=functools.partial(_stages, network=network, pooling=pooling, precision=precision),
         stride=_stride,
         halo=functools.partial(_halo, network=network),
         reach=max(CONVOLUTIONS[network]),
         smallest_side=_stride,
+        whole="vgg19" if network == "vgg19-lite" else "",
         tv_weight=65.0,
         cpu_batch=4,
         prepare=functools.partial(_prepare, precision=precision),
@@ -247,6 +254,11 @@ def vgg19(*, pooling: str = "max", precision: str = "float32") -> Extractor:
 def vgg16(*, pooling: str = "max", precision: str = "float32") -> Extractor:
     """The 16-layer network; its params come from `weights.load_params`."""
     return _extractor("vgg16", pooling, precision)
+
+
+def vgg19_lite(*, pooling: str = "max", precision: str = "float32") -> Extractor:
+    """VGG19 cut after relu3_4; its params are those of VGG19, and come with the package too."""
+    return _extractor("vgg19-lite", pooling, precision)
 
 
 def extract_features(params: Params, pixels: jax.Array, layers: Sequence[str]) -> Features:

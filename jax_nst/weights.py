@@ -26,6 +26,11 @@ ENVIRONMENT = "JAX_NST_WEIGHTS"
 PROJECT_FOLDER = Path(__file__).parent.parent / "weights"
 """Where a checkout of the project keeps the files."""
 
+BUNDLED = "blocks1-3_vgg19_float16.h5"
+"""The file that comes with the project: all that `vgg19-lite` needs."""
+
+_BUNDLED_FOLDERS = (Path(__file__).parent / "bundled", PROJECT_FOLDER)  # of a wheel, of a checkout
+
 # Seconds to wait for the first answer of the server, and for a later one.
 _FIRST_ANSWER, _NEXT_ANSWER = 8.0, 8.0
 
@@ -77,7 +82,7 @@ def load_params(
       path: an h5 file in any of Keras' layouts.
       layers: read only what these, such as `relu4_2`, need. None: every
         convolution in the file.
-      network: `vgg19` or `vgg16`; says which convolutions `layers` need.
+      network: one of `vgg.CONVOLUTIONS`; says which convolutions `layers` need.
 
     Returns:
       `{"conv1_1": {"kernel": [3, 3, 3, 64], "bias": [64]}, ...}`, float32.
@@ -171,11 +176,13 @@ def find(network: str, path: str | None = None) -> Path | None:
     """The weight file, if there is one on this machine.
 
     In this order: `path`; the environment variable `JAX_NST_WEIGHTS`; `weights/` in the
-    project; the user's cache.
+    project; the user's cache. For `vgg19-lite`: `path`, or the file that comes with the project.
 
     Raises:
       WeightsError: the file that `path` or the variable names does not exist.
     """
+    if network == "vgg19-lite" and not path:
+        return bundled()
     for origin, named in (("--weights", path), (f"${ENVIRONMENT}", os.environ.get(ENVIRONMENT))):
         if named:
             if not Path(named).is_file():
@@ -190,6 +197,18 @@ def find(network: str, path: str | None = None) -> Path | None:
     return cached
 
 
+def bundled() -> Path:
+    """The file that comes with the project, blocks 1 to 3 of VGG19 in float16.
+
+    Raises:
+      WeightsError: it is missing.
+    """
+    for folder in _BUNDLED_FOLDERS:
+        if (folder / BUNDLED).is_file():
+            return folder / BUNDLED
+    raise WeightsError(f"{BUNDLED}: missing from {_BUNDLED_FOLDERS[0]}; install jax_nst again")
+
+
 def cache() -> Path:
     """The user's cache folder of this program."""
     import pooch
@@ -201,7 +220,7 @@ def find_or_download(network: str, path: str | None = None, *, quiet: bool = Fal
     """As `find`, and where there is none, the file that Keras publishes, into the user's cache.
 
     Args:
-      network: `vgg19` or `vgg16`.
+      network: one of `vgg.CONVOLUTIONS`.
       path: a file to take instead.
       quiet: no progress bar.
 
