@@ -108,7 +108,9 @@ class Extractor:
         """Raises ValueError, listing the valid names, if one of `layers` is unknown."""
         unknown = [layer for layer in layers if layer not in self.layers]
         if unknown:
-            more = f"; for layers beyond take features {self.whole}, the whole network" if self.whole else ""
+            more = (
+                f"; for layers beyond take features {self.whole}, the whole network" if self.whole else ""
+            )
             raise ValueError(
                 f"unknown layer {unknown[0]!r} of {self.name}; the valid ones are "
                 f"{', '.join(self.layers)}{more}"

@@ -1,9 +1,12 @@
 """The strict world that the tests run in, and what several of them need."""
 
 import atexit
+import http.server
 import os
 import shutil
 import tempfile
+import threading
+import time
 
 os.environ["KERAS_BACKEND"] = "jax"
 os.environ["JAX_PLATFORMS"] = "cpu"
@@ -42,6 +45,36 @@ def _no_weights_of_this_machine(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(weights, "PROJECT_FOLDER", tmp_path / "no_weights")
     monkeypatch.setattr(weights, "_download", refuse)
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """A server on this machine: path -> bytes, or a number of seconds to say nothing."""
+    answers = {}
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            answer = answers.get(self.path)
+            if isinstance(answer, float):
+                time.sleep(answer)
+            self.send_response(200 if isinstance(answer, bytes) else 404)
+            self.send_header("Content-Length", str(len(answer) if isinstance(answer, bytes) else 0))
+            self.end_headers()
+
+        def do_GET(self):
+            self.do_HEAD()
+            self.wfile.write(answers[self.path])
+
+        def log_message(self, *args):
+            del args
+
+    monkeypatch.undo()  # this test downloads
+    httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    httpd.daemon_threads = True
+    threading.Thread(target=httpd.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{httpd.server_port}", answers
+    httpd.shutdown()
+    httpd.server_close()
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 from conftest import vgg_params
-from test_weights import write_keras3
+from test_weights import published_at, write_keras3
 
-from jax_nst import Config
+from jax_nst import Config, load_params, weights
 from jax_nst.network import choose_layers, load_network
-from jax_nst.vgg import vgg16, vgg19
+from jax_nst.vgg import vgg16, vgg19, vgg19_lite
 from jax_nst.wavelet import wavelet
 from jax_nst.weights import ENVIRONMENT, WeightsError, sha256
 
@@ -28,18 +28,49 @@ def test_auto_takes_vgg_where_its_file_is(file, monkeypatch):
         monkeypatch.setenv(ENVIRONMENT, str(file))
 
 
-def test_auto_without_a_file_paints_with_wavelets_and_says_so():
-    with pytest.warns(UserWarning, match=r"training-free wavelets paint instead.*https://"):
-        network = load_network(Config())
-    assert network == (wavelet(), {}, None)
+def test_auto_downloads_where_there_is_a_network(server, tmp_path, monkeypatch):
+    url, answers = server
+    write_keras3(tmp_path / "w.h5", vgg_params("vgg19", ("relu2_2",)))
+    answers["/w.h5"] = (tmp_path / "w.h5").read_bytes()
+    monkeypatch.setattr(weights, "PROJECT_FOLDER", tmp_path / "none")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv(ENVIRONMENT, raising=False)
+    monkeypatch.setitem(weights.PUBLISHED, "vgg19", published_at(url, answers["/w.h5"]))
+    extractor, _, digest = load_network(Config(**SMALL))
+    assert extractor is vgg19()
+    assert digest == sha256(tmp_path / "w.h5")
+
+
+def test_auto_without_either_takes_the_bundled_network_and_says_so():
+    with pytest.warns(UserWarning, match=r"painting with VGG19-lite, the first three.*https://") as caught:
+        extractor, params, digest = load_network(Config())
+    assert len(caught) == 1
+    assert extractor is vgg19_lite()
+    assert digest == sha256(weights.bundled())
+    assert list(params)[-2:] == ["conv3_4", "winograd"]
+    with pytest.warns(UserWarning, match="VGG19-lite"):
+        assert load_network(Config(pooling="average", **SMALL)).extractor is vgg19_lite(pooling="average")
+
+
+def test_the_bundled_network_is_taken_by_name_without_a_word():
+    assert load_network(Config(features="vgg19-lite")).extractor is vgg19_lite()
+    params = load_params(weights.bundled())
+    assert load_network(Config(), params=params).extractor is vgg19_lite()  # they go no further
+
+
+def test_the_bundled_network_refuses_what_needs_the_whole_one():
+    for setting in ({"content_layers": ("relu4_2",)}, {"style_layers": ("relu1_1", "conv5_1")}):
+        with pytest.raises(ValueError, match="for more take features vgg19, the whole network"):
+            load_network(Config(features="vgg19-lite", **setting))
+    with pytest.raises(ValueError, match="recipe coursera is defined on all of vgg19, not on vgg19-lite"):
+        load_network(Config(features="vgg19-lite", recipe="coursera"))
 
 
 def test_strict_wants_its_file(tmp_path):
     for config in (
         Config(features="vgg19"),
         Config(recipe="coursera"),  # a published loss is of its network
-        Config(**SMALL),  # so are layers that are named
-        Config(pooling="average"),
+        Config(content_layers=("relu4_1",)),  # so is a layer that the bundled network does not have
         Config(weights=str(tmp_path / "none.h5")),
     ):
         with pytest.raises(WeightsError, match=r"vgg19_weights|no such weight file"):
@@ -106,5 +137,5 @@ def test_what_does_not_fit_is_said():
         load_network(Config(style_layers=("relu9_1",)))
     with pytest.raises(ValueError, match="unknown layer 'relu1_1' of wavelet; the valid ones are scale1"):
         load_network(Config(features="wavelet", style_layers=("relu1_1",)))
-    with pytest.raises(ValueError, match="recipe gatys2015 is defined on vgg19, not on wavelets"):
+    with pytest.raises(ValueError, match="recipe gatys2015 is defined on all of vgg19, not on wavelet"):
         load_network(Config(features="wavelet", recipe="gatys2015"))

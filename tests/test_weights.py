@@ -1,14 +1,13 @@
 """Every layout of Keras, every fault, and where the file comes from."""
 
 import hashlib
-import http.server
-import threading
-import time
+import subprocess
+import sys
 
 import h5py
 import numpy as np
 import pytest
-from conftest import vgg_params
+from conftest import ROOT, picture, vgg_params
 
 from jax_nst import load_params, vgg, weights
 
@@ -231,36 +230,6 @@ def test_published_checksums_are_those_of_keras():
         assert f'file_hash="{published.md5}"' in inspect.getsource(module)
 
 
-@pytest.fixture
-def server(monkeypatch):
-    """A server on this machine: path -> bytes, or a number of seconds to say nothing."""
-    answers = {}
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_HEAD(self):
-            answer = answers.get(self.path)
-            if isinstance(answer, float):
-                time.sleep(answer)
-            self.send_response(200 if isinstance(answer, bytes) else 404)
-            self.send_header("Content-Length", str(len(answer) if isinstance(answer, bytes) else 0))
-            self.end_headers()
-
-        def do_GET(self):
-            self.do_HEAD()
-            self.wfile.write(answers[self.path])
-
-        def log_message(self, *args):
-            del args
-
-    monkeypatch.undo()  # this test downloads
-    httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    httpd.daemon_threads = True
-    threading.Thread(target=httpd.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{httpd.server_port}", answers
-    httpd.shutdown()
-    httpd.server_close()
-
-
 def published_at(url, content):
     return weights.Published("w.h5", f"{url}/w.h5", hashlib.md5(content).hexdigest())
 
@@ -308,3 +277,53 @@ def test_a_silent_server_is_given_up(server, tmp_path, monkeypatch):
 def test_a_dead_network_is_given_up_within_ten_seconds():
     assert weights._FIRST_ANSWER <= 9
     assert weights._NEXT_ANSWER <= 9
+
+
+def test_the_bundled_file_is_the_one_its_readme_names():
+    assert weights.bundled() == ROOT / "weights" / weights.BUNDLED
+    assert weights.sha256(weights.bundled()) in (ROOT / "weights" / "README.md").read_text()
+
+
+def test_the_bundled_file_has_the_layout_of_keras():
+    import keras
+
+    params = load_params(weights.bundled())
+    assert tuple(params) == vgg.conv_names("vgg19-lite")
+    with h5py.File(weights.bundled()) as file:
+        for layer in file.attrs["layer_names"]:
+            kernel, bias = (file[layer][name] for name in file[layer].attrs["weight_names"])
+            assert (kernel.ndim, bias.ndim) == (4, 1)
+            assert kernel.dtype == bias.dtype == np.float16
+    model = keras.applications.VGG19(weights=None, include_top=False)
+    model.load_weights(weights.bundled(), by_name=True)
+    for conv, arrays in params.items():
+        kernel, bias = model.get_layer(keras_name(conv)).get_weights()
+        np.testing.assert_array_equal(kernel, arrays["kernel"])
+        np.testing.assert_array_equal(bias, arrays["bias"])
+
+
+def test_the_bundled_file_is_the_published_one_rounded(shared, tmp_path):
+    published = load_params(shared / "weights" / "vgg19_blocks1-3.h5")
+    for conv, arrays in load_params(weights.bundled()).items():
+        for part, array in arrays.items():
+            np.testing.assert_array_equal(array, published[conv][part].astype(np.float16))
+    script = [sys.executable, ROOT / "weights" / "make_bundled.py"]
+    source = shared / "weights" / "vgg19_blocks1-3.h5"
+    subprocess.run([*script, source, tmp_path / "made.h5"], check=True, cwd=ROOT)
+    assert_same(load_params(tmp_path / "made.h5"), load_params(weights.bundled()))
+
+
+def test_float16_kernels_change_the_features_little(shared):
+    published = load_params(shared / "weights" / "vgg19_blocks1-3.h5")
+    pixels, layers = picture(64, 64), ("relu1_1", "relu2_1", "relu3_1", "relu3_4")
+    exact = vgg.extract_features(published, pixels, layers)
+    rounded = vgg.extract_features(load_params(weights.bundled()), pixels, layers)
+    for layer in layers:
+        error = np.linalg.norm(rounded[layer] - exact[layer]) / np.linalg.norm(exact[layer])
+        assert error < 5e-4, layer
+
+
+def test_a_missing_bundled_file_is_said(monkeypatch, tmp_path):
+    monkeypatch.setattr(weights, "_BUNDLED_FOLDERS", (tmp_path,))
+    with pytest.raises(weights.WeightsError, match="install jax_nst again"):
+        weights.find("vgg19-lite")
