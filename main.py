@@ -1,4 +1,4 @@
-"""`python main.py --content c.jpg --style s.jpg`; all of it is in `jax_nst.cli`."""
+"""`python main.py --content c.jpg --style s.jpg`; all of it is in `jax_nst.cli.main`."""
 
 import signal
 import sys
@@ -6,7 +6,7 @@ import sys
 if __name__ == "__main__":
     # Loading JAX takes a second, in which Ctrl-C is to end the program without a word.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from jax_nst.cli import main
+    from jax_nst.cli.main import main
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(main())

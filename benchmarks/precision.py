@@ -23,9 +23,9 @@ def loss_and_gradient(network, config, content, style):
     import jax
     import jax.numpy as jnp
 
-    from jax_nst.objective import make_objective
-    from jax_nst.problem import make_problem
-    from jax_nst.recipes import RECIPES
+    from jax_nst.losses.objective import make_objective
+    from jax_nst.losses.recipes import RECIPES
+    from jax_nst.transfer.problem import make_problem
 
     problem = make_problem(network, content, [style], config=config)
     objective = make_objective(network.extractor, RECIPES[config.recipe].variation)
@@ -37,8 +37,8 @@ def loss_and_gradient(network, config, content, style):
 
 def rows(config, content, style):
     """Rows of the table, of one extractor."""
-    from jax_nst.network import load_network
-    from jax_nst.stylize import run
+    from jax_nst.transfer.network import load_network
+    from jax_nst.transfer.transfer import run
 
     def of(precision):
         changed = dataclasses.replace(config, precision=precision)

@@ -34,7 +34,8 @@ def pictures(size):
 
 def vgg_params(weights):
     """Kernels of a file, or random ones."""
-    from jax_nst import load_params, vgg
+    from jax_nst import load_params
+    from jax_nst.models import vgg
 
     if weights:
         return load_params(weights, vgg.STYLE_LAYERS)
@@ -58,14 +59,14 @@ def jax_step(kind, size, weights):
     import jax.numpy as jnp
 
     from jax_nst import Config
-    from jax_nst.features import PRECISIONS, choose_precision
-    from jax_nst.network import Network
-    from jax_nst.objective import REMATS, make_objective
-    from jax_nst.problem import make_problem
-    from jax_nst.programs import compiler_options
-    from jax_nst.recipes import RECIPES
-    from jax_nst.vgg import vgg19
-    from jax_nst.wavelet import wavelet
+    from jax_nst.losses.objective import REMATS, make_objective
+    from jax_nst.losses.recipes import RECIPES
+    from jax_nst.models.extractor import PRECISIONS, choose_precision
+    from jax_nst.models.vgg import vgg19
+    from jax_nst.models.wavelet import wavelet
+    from jax_nst.transfer.network import Network
+    from jax_nst.transfer.problem import make_problem
+    from jax_nst.transfer.programs import compiler_options
 
     name, *settings = kind.split()
     precision = next((x for x in settings if x in PRECISIONS), choose_precision("auto"))
@@ -91,7 +92,7 @@ def jax_step(kind, size, weights):
 
 def save_for_torch(path, params, content, style):
     """Writes all that `torch_peer` needs, as NumPy's arrays."""
-    from jax_nst import vgg
+    from jax_nst.models import vgg
 
     arrays = {
         "content": content,
@@ -128,7 +129,7 @@ def matrix_products(kind, size):
     import jax
     import jax.numpy as jnp
 
-    from jax_nst import vgg
+    from jax_nst.models import vgg
 
     count = 0
     for conv in vgg.needed_convs("vgg19", vgg.STYLE_LAYERS):
@@ -175,7 +176,7 @@ def worker(kind, size, repeats, weights, problem):
     elif kind.startswith("torch"):
         compile_seconds, evaluate = torch_step(kind, size, problem)
     else:
-        from jax_nst.allocator import give_back, keep_pages
+        from jax_nst.runtime.malloc import give_back, keep_pages
 
         keep_pages()  # as main.py does
         settle = give_back  # as the loop does

@@ -48,7 +48,7 @@ def weight_file(folder):
     """VGG19 with random kernels, which take the same time."""
     import h5py
 
-    from jax_nst import vgg
+    from jax_nst.models import vgg
 
     rng, path = np.random.default_rng(0), Path(folder) / "vgg19.h5"
     with h5py.File(path, "w") as file:
@@ -143,7 +143,7 @@ def worker(kind, config, paths, folder):
     """Prints the facts of one kind as JSON; the wall time is the caller's."""
     import jax
 
-    from jax_nst import distributed
+    from jax_nst.runtime import distributed
 
     content, *styles = paths
     if kind == "main.py":

@@ -36,7 +36,7 @@ PROBLEM, FACTS, SCORES = "problem.npz", "facts.json", "scores.json"  # files of 
 def loaded(arguments):
     """`(network, config, content, style)`, pictures as they are in their files."""
     from jax_nst import Config, load_image
-    from jax_nst.network import load_network
+    from jax_nst.transfer.network import load_network
 
     config = Config(size=arguments.size, features="vgg19", weights=arguments.weights)
     return load_network(config), config, load_image(arguments.content), load_image(arguments.style)
@@ -73,8 +73,8 @@ def paint_ours(arguments, curve):
 
     import jax
 
-    from jax_nst.allocator import keep_pages
-    from jax_nst.stylize import run
+    from jax_nst.runtime.malloc import keep_pages
+    from jax_nst.transfer.transfer import run
 
     keep_pages()
 
@@ -97,7 +97,7 @@ def prepare(arguments):
     """Writes the problem for PyTorch: its process has no JAX in it."""
     from step import save_for_torch
 
-    from jax_nst.problem import fit_content, fit_style
+    from jax_nst.transfer.problem import fit_content, fit_style
 
     network, config, content, style = loaded(arguments)
     content = fit_content(network, config, content)
@@ -185,7 +185,7 @@ def paint(what, settings, size, arguments):
 
 def score(arguments):
     """The common evaluator: losses of pictures as they are, and as saved, in 8 bits within [0, 1]."""
-    from jax_nst.problem import make_problem
+    from jax_nst.transfer.problem import make_problem
 
     folder, losses = Path(arguments.folder), {"as_is": [], "saved": []}
     network, config, content, style = loaded(arguments)

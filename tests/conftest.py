@@ -22,7 +22,7 @@ import jax
 import numpy as np
 import pytest
 
-from jax_nst import vgg
+from jax_nst.models import vgg
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
@@ -35,7 +35,7 @@ if not IS_WORKER:
 @pytest.fixture(autouse=True)
 def _no_weights_of_this_machine(monkeypatch, tmp_path):
     """Tests neither find nor download the user's weights."""
-    from jax_nst import weights
+    from jax_nst.models import weights
 
     def refuse(published, *, quiet):
         del quiet
@@ -116,7 +116,7 @@ def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
 
 def make_targets(extractor, recipe, params, content, style, *, content_layers, style_layers):
     """All targets of one content and one style, whose layers weigh the same."""
-    from jax_nst import objective
+    from jax_nst.losses import objective
 
     weights = [1 / len(style_layers)] * len(style_layers)
     grams = objective.style_grams(extractor, params, style, style_layers)

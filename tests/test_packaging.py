@@ -9,7 +9,7 @@ import zipfile
 import pytest
 from conftest import ROOT
 
-from jax_nst.weights import BUNDLED
+from jax_nst.models.weights import BUNDLED
 
 SOURCES = ("jax_nst", "weights", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in")
 

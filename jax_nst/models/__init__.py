@@ -1,0 +1,1 @@
+"""Feature extractors: VGG, wavelets, and where their weights come from."""

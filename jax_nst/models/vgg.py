@@ -1,0 +1,280 @@
+"""VGG16 and VGG19 as a Flax module built from a table of blocks, and as extractors.
+
+Simonyan and Zisserman 2015 (arXiv:1409.1556). Layers carry the paper's names:
+`conv4_2` is a convolution's output, `relu4_2` what its ReLU makes of it. Kernels are
+those that Keras publishes, trained by Caffe on BGR, 0-255, mean subtracted;
+that preprocessing is the first line of the network, so pixels are RGB in [0, 1].
+"""
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jax_nst.models import winograd
+from jax_nst.models.extractor import PRECISIONS, Extractor, Features, Params, Stage, dtype_of, products_of
+
+CHANNELS = (64, 128, 256, 512, 512)
+"""Output channels of the convolutions of each block; a pooling ends the block."""
+
+CONVOLUTIONS = {"vgg19": (2, 2, 4, 4, 4), "vgg16": (2, 2, 3, 3, 3), "vgg19-lite": (2, 2, 4)}
+"""How many convolutions each block has. `vgg19-lite` is VGG19 cut after relu3_4."""
+
+CONTENT_LAYERS = {"vgg19": ("relu4_2",), "vgg16": ("relu4_2",), "vgg19-lite": ("relu3_3",)}
+STYLE_LAYERS = {
+    "vgg19": ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
+    "vgg16": ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
+    "vgg19-lite": ("relu1_1", "relu2_1", "relu3_1", "relu3_4"),
+}
+POOLINGS = ("max", "average")
+
+BGR_MEAN = (103.939, 116.779, 123.68)
+
+# With fewer channels, or positions, Winograd's algorithm gains little.
+_WINOGRAD_CHANNELS = 128
+_WINOGRAD_POSITIONS = 512
+
+
+def conv_names(network: str) -> tuple[str, ...]:
+    """`conv1_1` ... `conv5_4`, in the order of the forward pass."""
+    return tuple(
+        f"conv{block}_{index}"
+        for block, count in enumerate(CONVOLUTIONS[network], start=1)
+        for index in range(1, count + 1)
+    )
+
+
+def layer_names(network: str) -> tuple[str, ...]:
+    """`conv1_1`, `relu1_1`, `conv1_2`, ... in the order of the forward pass."""
+    return tuple(name for conv in conv_names(network) for name in (conv, conv.replace("conv", "relu")))
+
+
+LAYERS = {network: layer_names(network) for network in CONVOLUTIONS}
+
+
+def needed_convs(network: str, layers: Sequence[str]) -> tuple[str, ...]:
+    """The convolutions from the image to the deepest of `layers`."""
+    convs = conv_names(network)
+    deepest = max(convs.index(layer.replace("relu", "conv")) for layer in layers)
+    return convs[: deepest + 1]
+
+
+def kernel_shape(conv: str) -> tuple[int, int, int, int]:
+    """`[3, 3, C_in, C_out]` of a convolution such as `conv3_1`."""
+    block, index = (int(part) for part in conv.removeprefix("conv").split("_"))
+    channels = CHANNELS[block - 1]
+    if index > 1:
+        return 3, 3, channels, channels
+    return 3, 3, CHANNELS[block - 2] if block > 1 else 3, channels
+
+
+class VGG(nn.Module):
+    """The convolutional part of a VGG, cut after the deepest of `layers`.
+
+    Attributes:
+      network: one of `CONVOLUTIONS`.
+      layers: the names of the features to return.
+      pooling: `max`, as trained, or `average`, as Gatys et al. prefer.
+      precision: of the features, see `features.PRECISIONS`.
+    """
+
+    network: str
+    layers: tuple[str, ...]
+    pooling: str = "max"
+    precision: str = "float32"
+
+    def setup(self) -> None:
+        """The convolutions, named as the paper does."""
+        dtype, precision = dtype_of(self.precision), products_of(self.precision)
+        for conv in needed_convs(self.network, self.layers):
+            # Its sums and differences would cost bfloat16 what digits it has.
+            transformed = None if dtype == jnp.bfloat16 else self.get_variable("winograd", conv)
+            how = functools.partial(_convolve, transformed)
+            layer = nn.Conv(
+                kernel_shape(conv)[-1], (3, 3), dtype=dtype, precision=precision, conv_general_dilated=how
+            )
+            setattr(self, conv, layer)
+
+    def __call__(self, pixels: jax.Array) -> Features:
+        """`[H, W, 3]` RGB in [0, 1] -> layer name -> `[h, w, C]`."""
+        x, features = pixels, {}
+        for block in self.blocks:
+            x, found = self.block(x, block)
+            features |= found
+        return {layer: features[layer] for layer in self.layers}
+
+    @property
+    def blocks(self) -> range:
+        """Numbers of the blocks that are needed, from 1."""
+        return range(1, int(needed_convs(self.network, self.layers)[-1][4]) + 1)
+
+    def block(self, x: jax.Array, number: int) -> tuple[jax.Array, Features]:
+        """One block, of pixels or of what the one before gives: its end, pooled, and what is asked for."""
+        if number == 1:
+            x = 255.0 * x[..., ::-1] - jnp.asarray(BGR_MEAN, x.dtype).reshape(1, 1, 3)
+        features = {}
+        for conv in needed_convs(self.network, self.layers):
+            if int(conv[4]) == number:
+                x = features[conv] = getattr(self, conv)(x)
+                x = features[conv.replace("conv", "relu")] = nn.relu(x)
+        if number < self.blocks[-1]:
+            x = pool(x, self.pooling)
+        return x, {layer: features[layer] for layer in self.layers if layer in features}
+
+
+def _convolve(
+    transformed: jax.Array | None, x: jax.Array, kernel: jax.Array, *args: Any, **kwargs: Any
+) -> jax.Array:
+    """`lax.conv_general_dilated` of one picture, by Winograd's algorithm where it pays."""
+    _, h, w, _ = x.shape
+    if transformed is None or h * w < _WINOGRAD_POSITIONS:
+        return jax.lax.conv_general_dilated(x, kernel, *args, **kwargs)
+    return winograd.convolve(x[0], transformed)[None]
+
+
+def pool(x: jax.Array, pooling: str) -> jax.Array:
+    """2x2 windows, stride 2, an odd last row or column dropped: `[h, w, C]` -> `[h//2, w//2, C]`."""
+    h, w, _ = x.shape
+    if h % 2 or w % 2:
+        x = x[: h // 2 * 2, : w // 2 * 2]
+    return max_pool(x) if pooling == "max" else jnp.mean(_windows(x), axis=(1, 3))
+
+
+def _windows(x: jax.Array) -> jax.Array:
+    """`[h, w, C]` -> `[h/2, 2, w/2, 2, C]`."""
+    h, w, channels = x.shape
+    return x.reshape(h // 2, 2, w // 2, 2, channels)
+
+
+@jax.custom_vjp
+def max_pool(x: jax.Array) -> jax.Array:
+    """Maxima over 2x2 windows of even sides, `[h, w, C]` -> `[h/2, w/2, C]`.
+
+    The gradient goes to every position that equals its maximum, undivided. Equal positions are the zeros
+    of a ReLU, through which no gradient passes. One comparison is much less work than the
+    scatter that autodiff makes of it.
+    """
+    return jnp.max(_windows(x), axis=(1, 3))
+
+
+def _max_pool_forward(x: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    y = max_pool(x)
+    return y, (x, y)
+
+
+def _max_pool_backward(residuals: tuple[jax.Array, jax.Array], cotangent: jax.Array) -> tuple[jax.Array]:
+    x, y = residuals
+    chosen = _windows(x) == y[:, None, :, None]
+    return (jnp.where(chosen, cotangent[:, None, :, None], 0).reshape(x.shape),)
+
+
+max_pool.defvjp(_max_pool_forward, _max_pool_backward)  # pyright: ignore[reportFunctionMemberAccess]
+
+
+def network_of(params: Params) -> str:
+    """The network that has the convolutions of `params`, and no more if it is `vgg19-lite`.
+
+    Params that end before conv3_4 could be those of any; they are said to be `vgg19`'s.
+    """
+    deeper = any("conv3_4" < name < "conv6" for name in params)
+    if "conv3_4" in params:
+        return "vgg19" if deeper else "vgg19-lite"
+    return "vgg16" if deeper else "vgg19"
+
+
+def _stages(layers: Sequence[str], *, network: str, pooling: str, precision: str) -> list[Stage]:
+    vgg = VGG(network, tuple(layers), pooling, precision)
+
+    def stage(params: Params, x: jax.Array, *, number: int) -> Any:
+        variables = {"params": params, "winograd": params.get("winograd", {})}
+        return vgg.apply(variables, x, number, method="block")
+
+    return [functools.partial(stage, number=number) for number in vgg.blocks]
+
+
+def _stride(layers: Sequence[str]) -> int:
+    return 2 ** (max(int(layer[4]) for layer in layers) - 1)
+
+
+def _halo(layers: Sequence[str], *, network: str) -> int:
+    # Each 3x3 convolution reaches one position of its block, 2^(block-1) pixels.
+    reach = sum(2 ** (int(conv[4]) - 1) for conv in needed_convs(network, layers))
+    return -(-reach // _stride(layers)) * _stride(layers)
+
+
+def _prepare(params: Params, *, precision: str) -> Params:
+    """With the kernels of wide layers transformed, on a CPU; other devices' libraries do such things."""
+    if jax.default_backend() != "cpu" or precision == "bfloat16":
+        return params
+    wide = [
+        conv
+        for conv in params
+        if conv.startswith("conv") and min(kernel_shape(conv)[2:]) >= _WINOGRAD_CHANNELS
+    ]
+    transformed = {conv: winograd.transform(params[conv]["kernel"]) for conv in wide}
+    return {**params, "winograd": transformed} if wide else params
+
+
+def _plain(params: Params) -> Params:
+    """What `_prepare` was given."""
+    return {name: value for name, value in params.items() if name != "winograd"}
+
+
+@functools.cache
+def _extractor(network: str, pooling: str, precision: str) -> Extractor:
+    for name, value, choices in (("pooling", pooling, POOLINGS), ("precision", precision, PRECISIONS)):
+        if value not in choices:
+            raise ValueError(f"unknown {name} {value!r}; the valid ones are {', '.join(choices)}")
+    return Extractor(
+        name=network,
+        layers=LAYERS[network],
+        content_layers=CONTENT_LAYERS[network],
+        style_layers=STYLE_LAYERS[network],
+        stages=functools.partial(_stages, network=network, pooling=pooling, precision=precision),
+        stride=_stride,
+        halo=functools.partial(_halo, network=network),
+        reach=max(CONVOLUTIONS[network]),
+        smallest_side=_stride,
+        whole="vgg19" if network == "vgg19-lite" else "",
+        tv_weight=65.0,
+        cpu_batch=4,
+        prepare=functools.partial(_prepare, precision=precision),
+        plain=_plain,
+    )
+
+
+def vgg19(*, pooling: str = "max", precision: str = "float32") -> Extractor:
+    """The 19-layer network; its params come from `weights.load_params`."""
+    return _extractor("vgg19", pooling, precision)
+
+
+def vgg16(*, pooling: str = "max", precision: str = "float32") -> Extractor:
+    """The 16-layer network; its params come from `weights.load_params`."""
+    return _extractor("vgg16", pooling, precision)
+
+
+def vgg19_lite(*, pooling: str = "max", precision: str = "float32") -> Extractor:
+    """VGG19 cut after relu3_4; its params are those of VGG19, and come with the package too."""
+    return _extractor("vgg19-lite", pooling, precision)
+
+
+def extract_features(params: Params, pixels: jax.Array, layers: Sequence[str]) -> Features:
+    """The features of one image, by the VGG that `params` belong to.
+
+    Args:
+      params: what `weights.load_params` returns.
+      pixels: `[H, W, 3]`, RGB in [0, 1].
+      layers: names such as `conv4_2` (before the ReLU) or `relu4_2` (after it).
+
+    Returns:
+      Layer name -> `[h, w, C]`.
+
+    Raises:
+      ValueError: a layer is unknown.
+    """
+    extractor = _extractor(network_of(params), "max", "float32")
+    extractor.check_layers(layers)
+    return extractor.apply(params, pixels, layers)

@@ -1,0 +1,1 @@
+"""The optimizers and the step that drives the pixels."""

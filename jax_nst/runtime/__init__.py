@@ -1,0 +1,1 @@
+"""The process and the machine: memory, platform, files, compiled programs, several processes."""

@@ -1,0 +1,163 @@
+"""Settings, their defaults and their validation; the one source of the command line's defaults."""
+
+import dataclasses
+from typing import Any
+
+from jax_nst.losses.objective import REMATS
+from jax_nst.losses.recipes import RECIPES
+from jax_nst.models.extractor import PRECISIONS
+from jax_nst.models.vgg import POOLINGS
+from jax_nst.optim.optimizers import LEARNING_RATES, OPTIMIZERS
+
+FEATURES = ("auto", "vgg19", "vgg16", "vgg19-lite", "wavelet")
+INITS = ("content", "style", "noise")
+
+DEFAULT_SIZE = 512
+MAX_SIZE = 2**16  # pixels; beyond, no image library goes
+MAX_SCALES = 16
+MAX_FLOAT = 1e38  # what float32 holds
+PATIENCE = 20  # steps, see tolerance
+
+
+def _setting(default: Any, doc: str) -> Any:
+    return dataclasses.field(default=default, metadata={"doc": doc})
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Every setting of a transfer. `None` means the default that the doc of the field names.
+
+    Raises:
+      ValueError: a value is not valid; the message names the field and what is.
+    """
+
+    size: int | None = _setting(
+        None,
+        f"longer side of the picture in pixels; an explicit size is obeyed upwards too "
+        f"(default: {DEFAULT_SIZE}, or the content's own if that is smaller)",
+    )
+    style_size: int | None = _setting(
+        None,
+        "longer side of the style in pixels: larger makes larger strokes "
+        "(default: the picture's, or the style's own if that is smaller)",
+    )
+    style_scale: float | None = _setting(
+        None, "longer side of the style relative to that of the picture, instead of style_size"
+    )
+    features: str = _setting(
+        "auto",
+        f"what compares pictures, one of {', '.join(FEATURES)}; vgg19-lite is VGG19 up to relu3_4, which "
+        "comes with this program, wavelet needs no training; auto takes the recipe's VGG where its file is "
+        "found or can be downloaded, else vgg19-lite, with a warning",
+    )
+    weights: str | None = _setting(
+        None, "path of an h5 file with VGG kernels, in any layout of Keras (default: found or downloaded)"
+    )
+    recipe: str = _setting("normalized", f"definition of the loss, one of {', '.join(RECIPES)}")
+    optimizer: str = _setting("lbfgs", f"one of {', '.join(OPTIMIZERS)}")
+    steps: int = _setting(80, "updates of the picture, one evaluation of loss and gradient each")
+    scales: str | int = _setting(
+        "auto",
+        "how many sizes to paint at, coarse to fine, each twice the one before; the last has all the "
+        "steps, the others three tenths, 30 at most; more make broader strokes; auto begins at about 256 "
+        "pixels, and paints pictures up to about that at their own size only",
+    )
+    tolerance: float = _setting(
+        0.0,
+        f"stop when {PATIENCE} steps have lowered the best loss by no more than this share of it; 0: never",
+    )
+    learning_rate: float | None = _setting(
+        None,
+        "factor of an L-BFGS step, or radians a step for Adam (pixels = (1 + sin) / 2) (default: "
+        + ", ".join(f"{rate:g} for {name}" for name, rate in LEARNING_RATES.items())
+        + ")",
+    )
+    content_weight: float | None = _setting(None, "factor of the content term (default: the recipe's)")
+    style_weight: float | None = _setting(None, "factor of the style term (default: the recipe's)")
+    tv_weight: float | None = _setting(
+        None, "factor of the total variation: larger is smoother (default: the recipe's)"
+    )
+    content_layers: tuple[str, ...] | None = _setting(
+        None,
+        "layers that keep the content, separated by commas (default: the recipe's; of the wavelets those "
+        "that the size of the picture wants)",
+    )
+    style_layers: tuple[str, ...] | None = _setting(
+        None, "layers that carry the style, separated by commas (default: as content_layers)"
+    )
+    style_layer_weights: tuple[float, ...] | None = _setting(
+        None,
+        "one factor for each style layer, separated by commas; normalized divides them by their sum; "
+        "of the wavelets for scale1 to scale5 unless style_layers are given (default: the recipe's)",
+    )
+    pooling: str = _setting("max", f"pooling of the VGG, one of {', '.join(POOLINGS)}")
+    precision: str = _setting(
+        "auto",
+        f"of the features, one of auto, {', '.join(PRECISIONS)}; auto: float32 on a CPU, tf32 on a GPU, "
+        "bfloat16 on a TPU",
+    )
+    remat: str = _setting(
+        "auto",
+        f"what is computed twice to save memory, one of auto, {', '.join(REMATS)}; block1 is the first "
+        "block of the network; auto takes the first of them that fits",
+    )
+    init: str = _setting("content", f"where to start: {', '.join(INITS)}, or the path of an image")
+    seed: int = _setting(0, "seed of the noise to start from; same seed, same machine, same picture")
+    save_every: int = _setting(0, "save the best picture so far every so many steps; 0: only at the end")
+
+    def __post_init__(self) -> None:
+        _check_choice("features", self.features, FEATURES)
+        _check_choice("recipe", self.recipe, tuple(RECIPES))
+        _check_choice("optimizer", self.optimizer, OPTIMIZERS)
+        _check_choice("pooling", self.pooling, POOLINGS)
+        _check_choice("precision", self.precision, ("auto", *PRECISIONS))
+        _check_choice("remat", self.remat, ("auto", *REMATS))
+        for name, least, most in (
+            ("size", 1, MAX_SIZE),
+            ("style_size", 1, MAX_SIZE),
+            ("steps", 1, 2**31 - 2),
+            ("save_every", 0, 2**31 - 1),
+            ("seed", 0, 2**32 - 1),
+        ):
+            value = getattr(self, name)
+            if value is not None and not least <= value <= most:
+                raise ValueError(f"{name} must be {least} or more, {most} at most, not {value}")
+        scales = str(self.scales)
+        object.__setattr__(self, "scales", scales)  # one and the same setting, as a number too
+        number = int(scales) if scales.isdecimal() else 0
+        if scales != "auto" and not 1 <= number <= MAX_SCALES:
+            raise ValueError(f"scales must be auto, or from 1 to {MAX_SCALES}, not {self.scales!r}")
+        for name in ("content_weight", "style_weight", "tv_weight"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= MAX_FLOAT:
+                raise ValueError(f"{name} must be zero or more, {MAX_FLOAT:g} at most, not {value}")
+        if self.content_weight == self.style_weight == self.tv_weight == 0:
+            raise ValueError(
+                "content_weight, style_weight and tv_weight are all zero; nothing would change"
+            )
+        if self.learning_rate is not None and not 0 < self.learning_rate <= MAX_FLOAT:
+            raise ValueError(
+                f"learning_rate must be more than zero, {MAX_FLOAT:g} at most, not {self.learning_rate}"
+            )
+        if self.style_scale is not None and not 0 < self.style_scale <= MAX_SIZE:
+            raise ValueError(
+                f"style_scale must be more than zero, {MAX_SIZE} at most, not {self.style_scale}"
+            )
+        if self.style_scale is not None and self.style_size is not None:
+            raise ValueError("style_size and style_scale both say how large the style is; leave one out")
+        if not 0 <= self.tolerance < 1:
+            raise ValueError(f"tolerance must be zero or more, and less than 1, not {self.tolerance}")
+        for name in ("content_layers", "style_layers"):
+            value = getattr(self, name)
+            if value is not None and not (value and all(value)):
+                raise ValueError(f"{name} must name layers, separated by commas, and no empty one")
+        weights = self.style_layer_weights
+        if weights is not None and not (sum(weights) > 0 and all(0 <= w <= MAX_FLOAT for w in weights)):
+            raise ValueError(f"style_layer_weights must be zero or more, and not all zero, not {weights}")
+        if not self.init:
+            raise ValueError(f"init must be {', '.join(INITS)}, or the path of an image, not empty")
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"unknown {name} {value!r}; the valid ones are {', '.join(choices)}")

@@ -1,0 +1,59 @@
+"""What a result was made with: settings, versions and device."""
+
+import dataclasses
+import functools
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from jax_nst.transfer.config import Config
+from jax_nst.transfer.network import Network
+
+
+def made_with(network: Network, config: Config) -> dict[str, Any]:
+    """Settings, weights, versions and device, ready for JSON."""
+    return {
+        "config": dataclasses.asdict(config),
+        "features": network.extractor.name,
+        "weights_sha256": network.weights_sha256,
+        "versions": versions(),
+        "device": device(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that decide what comes out."""
+    names = ("jax_nst", "jax", "jaxlib", "flax", "optax", "numpy", "pillow")
+    found = {name: _version(name) for name in names}
+    return {"python": platform.python_version(), **found}
+
+
+@functools.cache
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def without_folders(value: Any) -> Any:
+    """The same with file names for paths: a picture is passed on, the folders are the user's own."""
+    if isinstance(value, dict):
+        return {key: without_folders(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_folders(item) for item in value]
+    return Path(value).name if isinstance(value, str) and os.sep in value else value
+
+
+def device() -> str:
+    """What the computation runs on, in words."""
+    first = jax.devices()[0]
+    return (
+        f"{first.platform}: {first.device_kind}, {os.cpu_count()} cores"
+        if first.platform == "cpu"
+        else first.device_kind
+    )

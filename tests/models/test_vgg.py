@@ -1,0 +1,212 @@
+"""The network against Keras' own, layer by layer, and what else is said of it."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import picture, vgg_params
+
+from jax_nst import extract_features, load_params
+from jax_nst.models import vgg
+
+NETWORKS = ("vgg19", "vgg16")
+MEAN_RGB = np.array([123.68, 116.779, 103.939])
+
+
+def relative_error(actual, expected):
+    return np.linalg.norm(np.asarray(actual) - expected) / np.linalg.norm(expected)
+
+
+def keras_model(network):
+    import keras
+
+    build = {"vgg19": keras.applications.VGG19, "vgg16": keras.applications.VGG16}[network]
+    model = build(weights=None, include_top=False)
+    for conv, arrays in vgg_params(network, vgg.LAYERS[network][-1:]).items():
+        name = conv.replace("conv", "block").replace("_", "_conv")
+        model.get_layer(name).set_weights([arrays["kernel"], arrays["bias"]])
+    return model
+
+
+def keras_features(model, pixels):
+    """Layer name -> features, by Keras' layers one after the other."""
+    import keras
+
+    x = 255 * pixels[None, ..., ::-1] - MEAN_RGB[::-1].astype(np.float32)
+    features = {}
+    for layer in model.layers[1:]:
+        if "conv" not in layer.name:
+            x = layer(x)
+            continue
+        activation, layer.activation = layer.activation, keras.activations.linear
+        x = layer(x)
+        layer.activation = activation
+        conv = layer.name.replace("block", "conv").replace("_conv", "_")
+        features[conv] = np.asarray(x)[0]
+        x = activation(x)
+        features[conv.replace("conv", "relu")] = np.asarray(x)[0]
+    return features
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_every_layer_equals_keras(network):
+    pixels = picture(37, 50)  # odd sides: a pooling drops the last row
+    expected = keras_features(keras_model(network), pixels)
+    params = vgg_params(network, vgg.LAYERS[network][-1:])
+    actual = extract_features(params, jnp.asarray(pixels), vgg.LAYERS[network])
+    assert set(actual) == set(expected) == set(vgg.LAYERS[network])
+    errors = {layer: relative_error(actual[layer], expected[layer]) for layer in expected}
+    assert max(errors.values()) < 1e-5, errors
+
+
+def test_prepared_every_layer_equals_keras(monkeypatch):
+    """By Winograd's algorithm, that is, at any size."""
+    monkeypatch.setattr(vgg, "_WINOGRAD_POSITIONS", 0)
+    pixels, layers = picture(37, 50), vgg.LAYERS["vgg19"]
+    expected = keras_features(keras_model("vgg19"), pixels)
+    params = vgg.vgg19().prepare(vgg_params("vgg19", layers[-1:]))
+    assert set(params["winograd"]) == {conv for conv in vgg.conv_names("vgg19") if conv > "conv2_1"}
+    actual = vgg.vgg19().apply(params, jnp.asarray(pixels), layers)
+    errors = {layer: relative_error(actual[layer], expected[layer]) for layer in expected}
+    assert max(errors.values()) < 1e-5, errors
+    plain = vgg.vgg19().apply(vgg_params("vgg19", layers[-1:]), jnp.asarray(pixels), layers)
+    assert any((actual[layer] != plain[layer]).any() for layer in layers)  # it was another algorithm
+
+
+def test_prepared_gradient_is_the_same(monkeypatch):
+    """In float64: in float32 the two round to different maxima here and there."""
+    monkeypatch.setattr(vgg, "_WINOGRAD_POSITIONS", 0)
+    params = vgg_params("vgg19", ("relu3_2",), np.float64)
+
+    def gradient(params):
+        def energy(pixels):
+            return jnp.sum(jnp.square(vgg.vgg19().apply(params, pixels, ("relu3_2",))["relu3_2"]))
+
+        return jax.jit(jax.grad(energy))(jnp.asarray(picture(37, 50), jnp.float64))
+
+    with jax.enable_x64(True):
+        expected = np.asarray(gradient(params))
+        assert relative_error(gradient(vgg.vgg19().prepare(params)), expected) < 1e-10
+
+
+def test_preparing_again_changes_nothing_and_bfloat16_needs_none():
+    params = vgg_params("vgg19", ("relu3_1",))
+    once = vgg.vgg19().prepare(params)
+    assert once.keys() == {*params, "winograd"}
+    twice = vgg.vgg19().prepare(once)
+    assert jax.tree.all(jax.tree.map(np.array_equal, once, twice))
+    assert vgg.vgg19().plain(once) == vgg.vgg19().plain(params) == params
+    assert vgg.network_of(once) == "vgg19"
+    assert vgg.vgg19(precision="bfloat16").prepare(params) is params
+    shallow = vgg_params("vgg19", ("relu2_1",))
+    assert vgg.vgg19().prepare(shallow) is shallow
+
+
+def test_bfloat16_leaves_kernels_that_were_transformed_for_float32(monkeypatch):
+    monkeypatch.setattr(vgg, "_WINOGRAD_POSITIONS", 0)
+    params = vgg_params("vgg19", ("relu2_2",))
+    prepared = vgg.vgg19().prepare(params)
+    assert "winograd" in prepared
+    lower, pixels = vgg.vgg19(precision="bfloat16"), jnp.asarray(picture(37, 50))
+    for features in zip(
+        *(lower.apply(given, pixels, ("relu2_2",)).values() for given in (params, prepared)), strict=True
+    ):
+        np.testing.assert_array_equal(*features)
+
+
+def test_real_kernels_see_edges(shared):
+    params = load_params(shared / "weights" / "vgg19_blocks1-3.h5")
+    features = extract_features(params, jnp.asarray(picture(32, 48)), ("conv1_1", "relu3_4"))
+    assert features["relu3_4"].shape == (8, 12, 256)
+    assert float(features["conv1_1"].min()) < 0 <= float(features["relu3_4"].min())
+    # One value by hand: nine taps of three channels, zero padded, at a corner.
+    pixels = picture(32, 48)
+    x = 255 * pixels[..., ::-1] - MEAN_RGB[::-1]
+    kernel, bias = params["conv1_1"]["kernel"], params["conv1_1"]["bias"]
+    corner = bias[5] + sum(
+        x[i, j, c] * kernel[i + 1, j + 1, c, 5] for i in range(2) for j in range(2) for c in range(3)
+    )
+    assert float(features["conv1_1"][0, 0, 5]) == pytest.approx(corner, rel=1e-4)
+
+
+@pytest.mark.parametrize("pooling", vgg.POOLINGS)
+@pytest.mark.parametrize("shape", [(6, 8, 3), (5, 7, 2)])
+def test_pool_of_windows(pooling, shape, rng):
+    x = rng.normal(size=shape).astype(np.float32)
+    reduce = {"max": np.max, "average": np.mean}[pooling]
+    expected = [
+        [reduce(x[2 * i : 2 * i + 2, 2 * j : 2 * j + 2], axis=(0, 1)) for j in range(shape[1] // 2)]
+        for i in range(shape[0] // 2)
+    ]
+    np.testing.assert_allclose(vgg.pool(jnp.asarray(x), pooling), expected, rtol=1e-6)
+    batched = jax.vmap(lambda x: vgg.pool(x, pooling))(jnp.stack([x, 2 * x]))
+    np.testing.assert_allclose(batched[1], 2 * np.asarray(expected), rtol=1e-6)
+
+
+def test_max_pool_gradient_goes_to_the_maximum(rng):
+    x = jnp.asarray(rng.normal(size=(4, 6, 2)).astype(np.float32))
+    weights = jnp.asarray(rng.normal(size=(2, 3, 2)).astype(np.float32))
+
+    def reference(x):
+        pooled = jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (2, 2, 1), (2, 2, 1), "VALID")
+        return jnp.sum(weights * pooled)
+
+    actual = jax.grad(lambda x: jnp.sum(weights * vgg.max_pool(x)))(x)
+    np.testing.assert_allclose(actual, jax.grad(reference)(x))
+
+
+def test_average_pooling_is_another_network():
+    params = vgg_params("vgg19", ("relu2_1",))
+    pixels = jnp.asarray(picture(16, 16))
+    maximum = vgg.vgg19().apply(params, pixels, ("relu2_1",))["relu2_1"]
+    average = vgg.vgg19(pooling="average").apply(params, pixels, ("relu2_1",))["relu2_1"]
+    assert relative_error(average, np.asarray(maximum)) > 0.01
+
+
+def test_cut_after_the_deepest_layer():
+    params = vgg_params("vgg19", ("conv2_1",))
+    assert list(params) == ["conv1_1", "conv1_2", "conv2_1"]
+    features = extract_features(params, jnp.asarray(picture(8, 8)), ("conv2_1", "relu1_2"))
+    assert {layer: x.shape for layer, x in features.items()} == {
+        "conv2_1": (4, 4, 128),
+        "relu1_2": (8, 8, 64),
+    }
+
+
+def test_plain_jit_and_vmap_agree():
+    extractor, layers = vgg.vgg19(), ("relu1_1", "conv2_2")
+    params = vgg_params("vgg19", layers)
+    batch = np.stack([picture(12, 16, seed) for seed in range(3)])
+    mapped = jax.jit(jax.vmap(lambda x: extractor.apply(params, x, layers)))(batch)
+    for index, pixels in enumerate(batch):
+        single = extractor.apply(params, jnp.asarray(pixels), layers)
+        for layer in layers:
+            assert relative_error(mapped[layer][index], np.asarray(single[layer])) < 1e-5
+
+
+def test_network_is_known_by_its_params():
+    assert vgg.network_of(vgg_params("vgg19", ("relu4_1",))) == "vgg19"
+    assert vgg.network_of(vgg_params("vgg16", ("relu4_1",))) == "vgg16"
+    assert vgg.network_of(vgg_params("vgg16", ("relu3_3",))) == "vgg19"
+
+
+def test_unknown_names_are_answered_with_the_valid_ones():
+    with pytest.raises(ValueError, match=r"unknown layer 'relu9_9' of vgg19; .*conv1_1, relu1_1"):
+        extract_features(vgg_params("vgg19", ("relu1_1",)), jnp.zeros((4, 4, 3)), ("relu9_9",))
+    with pytest.raises(ValueError, match="the valid ones are max, average"):
+        vgg.vgg19(pooling="median")
+
+
+def test_a_window_with_a_halo_has_the_features_of_the_whole():
+    """Stride and halo are what a tile needs: inside them nothing changes outside counts."""
+    extractor, layers = vgg.vgg19(), ("relu3_1",)
+    params = vgg_params("vgg19", layers)
+    stride, halo = extractor.stride(layers), extractor.halo(layers)
+    assert (stride, halo) == (4, 12)
+    assert extractor.halo(("relu5_1",)) == 80
+    pixels = jnp.asarray(picture(64, 64))
+    whole = extractor.apply(params, pixels, layers)["relu3_1"]
+    window = pixels[16 - halo : 32 + halo, 24 - halo : 40 + halo]
+    tile = extractor.apply(params, window, layers)["relu3_1"]
+    inner = slice(halo // stride, halo // stride + 16 // stride)
+    assert relative_error(tile[inner, inner], np.asarray(whole[4:8, 6:10])) < 1e-5

@@ -1,0 +1,71 @@
+"""In processes of their own: the cache is chosen once in a process."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT, picture
+
+from jax_nst import save_image
+from jax_nst.runtime.compilation import keep_compiled
+
+
+def paint(folder, *arguments, **environment):
+    """Runs the program; the environment of the tests has a cache of its own, which is left out here."""
+    kept = {name: value for name, value in os.environ.items() if "CACHE" not in name}
+    command = [
+        sys.executable, str(ROOT / "main.py"), "--content", "c.png", "--style", "s.png", "--steps", "1",
+        "--features", "wavelet", "--content_layers", "luma1", "--style_layers", "scale1",
+    ]  # fmt: skip
+    return subprocess.run(
+        [*command, *arguments], cwd=folder, env=kept | environment, capture_output=True, text=True
+    )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    save_image(tmp_path / "c.png", picture(20, 24, 1))
+    save_image(tmp_path / "s.png", picture(20, 24, 2))
+    return tmp_path
+
+
+def compiled_in(folder):
+    return {path.name: path.stat().st_size for path in folder.rglob("*-cache")}
+
+
+def test_compiled_programs_are_kept_in_the_users_cache_and_found_again(folder):
+    home = {"XDG_CACHE_HOME": str(folder / "home")}
+    assert paint(folder, "--output", "a.png", **home).returncode == 0
+    kept = compiled_in(folder / "home")
+    assert len(kept) >= 3
+    assert paint(folder, "--output", "b.png", **home).returncode == 0
+    assert compiled_in(folder / "home") == kept
+    assert (folder / "a.png").read_bytes() == (folder / "b.png").read_bytes()
+
+
+def test_a_folder_may_be_named_or_none(folder):
+    home = {"XDG_CACHE_HOME": str(folder / "home")}
+    assert paint(folder, "--compilation_cache", "named/here", **home).returncode == 0
+    assert compiled_in(folder / "named" / "here")
+    assert paint(folder, "--compilation_cache", "off", **home).returncode == 0
+    assert not compiled_in(folder / "home")
+    told = {
+        "JAX_COMPILATION_CACHE_DIR": str(folder / "told"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+    assert paint(folder, **home, **told).returncode == 0
+    assert compiled_in(folder / "told")
+    assert not compiled_in(folder / "home")
+
+
+def test_a_folder_that_will_not_do(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="cannot keep compiled programs"):
+        keep_compiled(str(tmp_path / "file"))
+
+
+def test_without_a_cache_folder_it_does_without(folder):
+    (folder / "file").write_text("")
+    done = paint(folder, XDG_CACHE_HOME=str(folder / "file"), HOME=str(folder / "file"))
+    assert done.returncode == 0, done.stderr

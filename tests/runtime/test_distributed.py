@@ -1,0 +1,128 @@
+"""Two processes over loopback, and what happens when one of them dies."""
+
+import csv
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from conftest import ROOT, picture
+
+from jax_nst import load_image, save_image
+from jax_nst.runtime import distributed
+
+
+def command(folder, inputs, steps, *more):
+    return [
+        sys.executable, str(ROOT / "main.py"), "--content", str(inputs / "c.png"),
+        "--style", f"{inputs / 's0.png'},{inputs / 's1.png'}", "--style_weight", "10,1000,5000",
+        "--features", "wavelet", "--content_layers", "luma1", "--style_layers", "scale1,scale2",
+        "--steps", str(steps), "--size", "24", "--batch", "2", "--output", str(folder), *more,
+    ]  # fmt: skip
+
+
+def start_both(folder, inputs, steps, *more):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    shared = ("--distributed", "--coordinator_address", f"localhost:{port}", "--num_processes", "2", *more)
+    return [
+        subprocess.Popen(
+            command(folder, inputs, steps, *shared, "--process_id", str(number)),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(2)
+    ]
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("inputs")
+    save_image(folder / "c.png", picture(24, 20, 0))
+    for index in range(2):
+        save_image(folder / f"s{index}.png", picture(28, 24, index + 1))
+    return folder
+
+
+def table(folder):
+    with (folder / "results.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_two_processes_share_a_sweep(tmp_path, inputs):
+    processes = start_both(tmp_path / "two", inputs, 3)
+    said = [process.communicate(timeout=120)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    subprocess.run(command(tmp_path / "one", inputs, 3), check=True, capture_output=True)
+    two, one = table(tmp_path / "two"), table(tmp_path / "one")
+    assert [(row["file"], row["status"]) for row in two] == [(row["file"], "ok") for row in one]
+    for name in ("total_loss", "content_loss", "style_loss", "tv_loss"):
+        np.testing.assert_allclose(
+            [float(row[name]) for row in two], [float(row[name]) for row in one], rtol=1e-3
+        )
+    for row in one:
+        pictures = [load_image(tmp_path / folder / row["file"]) for folder in ("one", "two")]
+        np.testing.assert_allclose(*pictures, atol=3 / 255)
+    assert (tmp_path / "two" / "index.html").exists()
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_one_dies_the_other_ends_and_the_next_run_picks_up_what_is_missing(victim, tmp_path, inputs):
+    """In the middle of the second batch of three; the other says so, and does not wait for long."""
+    folder = tmp_path / "sweep"
+    processes = start_both(folder, inputs, 500)
+    while not (folder / "results.csv").exists():
+        assert all(process.poll() is None for process in processes)
+        time.sleep(0.01)
+    processes[victim].send_signal(signal.SIGKILL)
+    survivor = processes[1 - victim]
+    _, said = survivor.communicate(timeout=60)
+    processes[victim].communicate()
+    assert survivor.returncode != 0
+    if victim == 1:
+        assert survivor.returncode == 1
+        last = said.strip().splitlines()[-1]
+        assert last.startswith("jax_nst: another process has ended or cannot be reached")
+        assert "--resume" in last
+        assert "Traceback" not in said
+    else:  # JAX itself ends those that lose its coordinator
+        assert "another task died" in said
+    finished = {row["file"] for row in table(folder)}
+    assert 0 < len(finished) < 6
+    before = {file: (folder / file).stat().st_mtime_ns for file in finished}
+    subprocess.run(command(folder, inputs, 500, "--resume"), check=True, capture_output=True)
+    assert {row["status"] for row in table(folder)} == {"ok"}
+    assert len(table(folder)) == 6
+    assert before == {file: (folder / file).stat().st_mtime_ns for file in finished}
+
+
+def test_one_that_cannot_go_on_does_not_keep_the_others(tmp_path, inputs):
+    """The first finds a sweep in the folder already; both end at once."""
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep" / "settings.json").write_text("{}")
+    processes = start_both(tmp_path / "sweep", inputs, 3)
+    said = [process.communicate(timeout=60)[1] for process in processes]
+    assert all(process.returncode != 0 for process in processes)
+    assert "jax_nst: " in said[0]
+    assert "holds a sweep already; add --resume" in said[0]
+
+
+def test_processes_that_do_not_find_each_other(tmp_path, inputs):
+    alone = command(tmp_path / "sweep", inputs, 3, "--distributed")
+    done = subprocess.run(alone, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("jax_nst: the processes did not find each other")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_alone_there_is_nobody_to_tell():
+    array = np.arange(3)
+    assert distributed.is_first()
+    assert distributed.num_processes() == 1
+    assert distributed.from_first(array) is array
+    assert distributed.gather(array).shape == (1, 3)

@@ -1,0 +1,97 @@
+import jax
+import pytest
+
+from jax_nst.runtime import memory
+from jax_nst.runtime.memory import _of_groups, first_that_fits, largest_that_fits, memory_limit
+
+
+@pytest.mark.parametrize("fixed", [0, 50, 500])
+@pytest.mark.parametrize("limit", [100, 1000, 10**6])
+@pytest.mark.parametrize("guess", [1, 30, 10**6])
+def test_the_largest_batch_that_fits_is_found_in_few_compilations(fixed, limit, guess):
+    tried = []
+
+    def num_bytes(batch):
+        tried.append(batch)
+        return fixed + 10 * batch
+
+    found = largest_that_fits(1000, limit, num_bytes, guess)
+    most = max(1, min(1000, (limit - fixed) // 10))
+    assert 0.8 * most - 1 <= found <= most
+    assert found == 1 or fixed + 10 * found <= limit
+    assert len(tried) <= 6
+    assert len(set(tried)) == len(tried)
+
+
+def test_all_that_are_wanted_fit_at_the_first_try():
+    tried = []
+    assert largest_that_fits(16, 10**9, lambda batch: tried.append(batch) or batch, 100) == 16
+    assert tried == [16]
+
+
+def test_memory_of_this_machine():
+    assert 10**8 < memory_limit(jax.devices()[0]) < 10**14
+
+
+def write_group(folder, names, limit, used, cached):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, value in zip(
+        (*names, "memory.stat"), (limit, used, f"anon 7\ninactive_file {cached}"), strict=True
+    ):
+        (folder / name).write_text(f"{value}\n")
+
+
+V2, V1 = ("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")
+
+
+def test_memory_of_a_container_is_what_its_limits_leave(tmp_path):
+    """The process is in `job`, within `user`; what files take can be freed."""
+    own = tmp_path / "cgroup"
+    own.write_text("0::/user/job\n")
+    assert list(_of_groups(tmp_path, own)) == []
+    write_group(tmp_path / "user" / "job", V2, 1000, 300, 50)
+    write_group(tmp_path / "user", V2, "max", 400, 60)
+    assert list(_of_groups(tmp_path, own)) == [750]
+    write_group(tmp_path / "user", V2, 900, 880, 60)
+    write_group(tmp_path, V2, 100, 200, 0)
+    assert list(_of_groups(tmp_path, own)) == [750, 80, 0]
+    assert list(_of_groups(tmp_path, tmp_path / "none")) == []
+
+
+def test_memory_of_an_older_container(tmp_path):
+    own = tmp_path / "cgroup"
+    own.write_text("5:cpu,cpuacct:/docker/a\n4:memory:/docker/a\n1:name=systemd:/docker/a\n")
+    write_group(tmp_path / "memory", V1, 1000, 300, 50)  # its own folders are not seen from within
+    assert list(_of_groups(tmp_path, own)) == [750]
+    with (tmp_path / "memory" / "memory.stat").open("a") as file:
+        file.write("total_inactive_file 90\n")  # with that of the groups in it
+    assert list(_of_groups(tmp_path, own)) == [790]
+
+
+def test_the_least_of_machine_and_container_counts(monkeypatch):
+    monkeypatch.setattr(memory, "_of_groups", lambda: iter([10**12, 1000]))
+    assert memory_limit(jax.devices()[0]) == 900
+    monkeypatch.setattr(jax, "local_devices", lambda: [None, None])  # as in a sweep on a CPU
+    assert memory_limit(jax.devices()[0]) == 450
+
+
+def test_memory_of_an_accelerator_is_what_it_says():
+    class Device:
+        platform = "gpu"
+
+        def memory_stats(self):
+            return {"bytes_limit": 1000, "bytes_in_use": 100}
+
+    assert memory_limit(Device()) == 810
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(100, "a"), (20, "b"), (19, "c"), (1, "c")])
+def test_the_first_choice_that_fits_else_the_last(limit, expected):
+    tried = []
+
+    def make(choice):
+        tried.append(choice)
+        return f"made of {choice}", {"a": 100, "b": 20, "c": 10}[choice]
+
+    assert first_that_fits("abc", make, limit) == f"made of {expected}"
+    assert tried == list("abc"[: "abc".index(expected) + 1])

@@ -1,0 +1,274 @@
+"""Sweeps on disk, and that none is lost."""
+
+import csv
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from conftest import ROOT, picture
+from PIL import Image
+
+from jax_nst import Config, Grid, load_image, save_image
+from jax_nst.images import files as images_module
+from jax_nst.images.files import load_picture, load_settings, quantize
+from jax_nst.sweeps.folder import make_job, run_in_folder
+from jax_nst.transfer.network import load_network
+
+CONFIG = Config(
+    features="wavelet", content_layers=("luma1",), style_layers=("scale1", "scale2"), steps=3, size=24
+)
+GRID = Grid(style_weight=(10.0, 1000.0, 5000.0))
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    for index, (height, width) in enumerate([(24, 20), (20, 24), (28, 28)]):
+        save_image(tmp_path / f"p{index}.png", picture(height, width, index))
+    return [str(tmp_path / f"p{index}.png") for index in range(3)]
+
+
+def job_of(inputs, grid=GRID, **settings):
+    return make_job(inputs[:1], inputs[1:], grid, dataclasses.replace(CONFIG, **settings))
+
+
+def run(folder, job, **options):
+    return run_in_folder(folder, job, load_network(job.config), batch=2, **options)
+
+
+def table(folder):
+    with (folder / "results.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def contents_of(folder):
+    """Every file, without what differs from run to run: the times."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        if name == "results.csv":
+            found[name] = [{k: v for k, v in row.items() if k != "seconds"} for row in table(folder)]
+        elif name == "history.npz":
+            with np.load(path) as history:
+                found[name] = {key: history[key].tobytes() for key in history}
+        elif name == "index.html":
+            found[name] = True
+        elif path.is_file():
+            found[name] = path.read_bytes()
+    return found
+
+
+def test_a_folder_holds_all_that_one_wants_to_know(tmp_path, inputs):
+    job, folder = job_of(inputs), tmp_path / "out" / "sweep"
+    rows = run(folder, job)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        [
+            *job.files,
+            "results.csv",
+            "settings.json",
+            "history.npz",
+            "contact_sheet.png",
+            "index.html",
+            "inputs",
+        ]
+    )
+    written = table(folder)
+    assert list(written[0]) == [
+        "item", "style", "style_weight", "total_loss", "content_loss", "style_loss", "tv_loss", "steps",
+        "seconds", "file", "status",
+    ]  # fmt: skip
+    assert [row["file"] for row in written] == job.files == [row["file"] for row in rows]
+    assert {row["status"] for row in written} == {"ok"}
+    assert [(row["style"], row["style_weight"]) for row in written[:3]] == [
+        ("p1", "10.0"), ("p1", "1000.0"), ("p1", "5000.0"),
+    ]  # fmt: skip
+    with np.load(folder / "history.npz") as history:
+        assert history["total"].shape == (6, 4)
+        np.testing.assert_allclose(
+            history["total"].min(axis=1), [float(row["total_loss"]) for row in written], rtol=1e-6
+        )
+        assert list(history["picture"]) == job.files
+    settings = json.loads((folder / "settings.json").read_text())
+    assert settings["config"]["steps"] == 3
+    assert [style["name"] for style in settings["styles"]] == ["p1.png", "p2.png"]
+    assert str(tmp_path) not in (folder / "settings.json").read_text()
+    assert load_settings(folder / job.files[0])["config"]["style_weight"] == 10.0
+    assert load_image(folder / job.files[0]).shape == (24, 20, 3)
+    assert (folder / "inputs" / "content_0_p0.png").exists()
+
+
+def test_alpha_is_kept(tmp_path, inputs):
+    alpha = np.linspace(0, 1, 480).reshape(24, 20)
+    save_image(inputs[0], picture(24, 20, 1), alpha=alpha)
+    job = job_of(inputs)
+    run(tmp_path / "sweep", job)
+    kept = load_picture(tmp_path / "sweep" / job.files[0]).alpha
+    assert kept is not None
+    np.testing.assert_allclose(kept, alpha, atol=1 / 255)
+
+
+def test_contents_whose_files_are_of_another_shape_than_their_picture(tmp_path, inputs):
+    """One with alpha is resized first, so that half its size is rounded twice; one lies on its side."""
+    save_image(tmp_path / "alpha.png", picture(603, 1000), alpha=np.ones((603, 1000)))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(quantize(picture(64, 39))).save(tmp_path / "side.tif", exif=exif)
+    contents = [str(tmp_path / name) for name in ("alpha.png", "side.tif")]
+    config = dataclasses.replace(CONFIG, size=64, scales="2", steps=1)
+    job = make_job(contents, inputs[:1], Grid(), config)
+    rows = run(tmp_path / "sweep", job)
+    assert [row["status"] for row in rows] == ["ok", "ok"]
+    shapes = [load_image(tmp_path / "sweep" / file).shape for file in job.files]
+    assert shapes == [(39, 64, 3), (39, 64, 3)]
+
+
+def test_a_file_of_the_user_is_not_written_over(tmp_path, inputs):
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep" / "index.html").write_text("mine")
+    with pytest.raises(ValueError, match=r"index.html: is of no sweep in this folder.*name another"):
+        run(tmp_path / "sweep", job_of(inputs))
+    assert [path.name for path in (tmp_path / "sweep").iterdir()] == ["index.html"]
+
+
+class Killed(BaseException):
+    """Nothing catches it, like SIGKILL."""
+
+
+def test_killed_at_any_moment_a_sweep_ends_as_one_that_was_not(tmp_path, inputs, monkeypatch):
+    """Before each time that a file takes its place, one after the other, until a run gets through."""
+    job, whole = job_of(inputs), tmp_path / "whole"
+    run(whole, job)
+    replace, expected, ran_again = os.replace, contents_of(whole), []
+    for moment in range(100):
+        folder, left = tmp_path / f"killed{moment}", [moment]
+
+        def die(source, target, left=left):
+            left[0] -= 1
+            if left[0] < 0:
+                raise Killed
+            replace(source, target)
+
+        monkeypatch.setattr(images_module.os, "replace", die)
+        try:
+            run(folder, job)
+        except Killed:
+            pass
+        else:
+            break
+        finally:
+            monkeypatch.setattr(images_module.os, "replace", replace)
+        before = table(folder) if (folder / "results.csv").exists() else []
+        seen = set()
+        run(folder, job, resume=True, callback=lambda progress, seen=seen: seen.update(progress.batch))
+        assert contents_of(folder) == expected
+        # What is in the table is not run again.
+        assert seen == set(range(6)) - {int(row["item"]) for row in before}
+        ran_again.append(len(seen))
+    assert moment > 15
+    assert sorted(set(ran_again), reverse=True) == [6, 4, 2, 0]
+
+
+def test_a_sweep_killed_by_the_system_and_resumed_ends_as_one_that_was_not(tmp_path, inputs):
+    """SIGKILL, at moments that the folder tells: as it begins, at a picture, at the table."""
+    arguments = [
+        "--content", inputs[0], "--style", ",".join(inputs[1:]), "--style_weight", "10,1000,5000",
+        "--features", "wavelet", "--content_layers", "luma1", "--style_layers", "scale1,scale2",
+        "--steps", "3", "--size", "24", "--batch", "2",
+    ]  # fmt: skip
+    command = [sys.executable, str(ROOT / "main.py"), *arguments]
+    whole = tmp_path / "whole"
+    subprocess.run([*command, "--output", whole], check=True, capture_output=True)
+    for moment in ("settings.json", "*.png", "results.csv"):
+        folder = tmp_path / f"killed_{moment.strip('*.')}"
+        process = subprocess.Popen([*command, "--output", folder], stderr=subprocess.DEVNULL)
+        while not list(folder.glob(moment)) and process.poll() is None:
+            time.sleep(0.001)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+        subprocess.run([*command, "--output", folder, "--resume"], check=True, capture_output=True)
+        assert contents_of(folder) == contents_of(whole)
+
+
+def test_what_a_killed_program_left_is_removed(tmp_path, inputs):
+    job, folder = job_of(inputs), tmp_path / "sweep"
+    run(folder, job)
+    (folder / ".jax_nst.abc.tmp").write_text("half a pict")
+    run(folder, job, resume=True)
+    assert not list(folder.glob(".*"))
+
+
+def test_a_folder_with_a_sweep_is_not_written_over(tmp_path, inputs):
+    run(tmp_path / "sweep", job_of(inputs))
+    with pytest.raises(ValueError, match="holds a sweep already; add --resume"):
+        run(tmp_path / "sweep", job_of(inputs))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"steps": 4}, r"config\.steps: 3 there, 4 now"),
+        ({"tv_weight": 2.0}, r"config\.tv_weight: null there, 2\.0 now"),
+        (
+            {"grid": Grid(style_weight=(10.0, 999.0, 5000.0))},
+            r"grid\.style_weight 1: 1000\.0 there, 999\.0 now",
+        ),
+        ({"grid": Grid(style_weight=(10.0,))}, r"grid\.style_weight: \[10\.0, 1000\.0, 5000\.0\] there"),
+    ],
+)
+def test_other_settings_are_refused_with_the_difference(change, message, tmp_path, inputs):
+    run(tmp_path / "sweep", job_of(inputs))
+    with pytest.raises(ValueError, match=message):
+        run(tmp_path / "sweep", job_of(inputs, **change), resume=True)
+
+
+def test_another_picture_of_the_same_name_is_refused(tmp_path, inputs):
+    run(tmp_path / "sweep", job_of(inputs))
+    save_image(inputs[1], picture(20, 24, 77))
+    with pytest.raises(ValueError, match=r"styles 0\.sha256"):
+        run(tmp_path / "sweep", job_of(inputs), resume=True)
+
+
+def test_a_bad_file_fails_alone_and_is_tried_again_once_mended(tmp_path, inputs):
+    good = (tmp_path / "p1.png").read_bytes()
+    (tmp_path / "p1.png").write_bytes(b"no picture")
+    job, folder = job_of(inputs), tmp_path / "sweep"
+    rows = run(folder, job)
+    assert [row["status"] for row in rows[3:]] == ["ok"] * 3
+    assert all(row["status"].startswith("failed: ") and "p1.png" in row["status"] for row in rows[:3])
+    assert [row["file"] for row in rows[:3]] == [""] * 3
+    assert rows[0]["total_loss"] == ""
+    (tmp_path / "p1.png").write_bytes(good)
+    seen = set()
+    rows = run(folder, job, resume=True, callback=lambda progress: seen.update(progress.batch))
+    assert seen == {0, 1, 2}
+    assert {row["status"] for row in rows} == {"ok"}
+    run(tmp_path / "whole", job)
+    assert [row["file"] for row in table(folder)] == [row["file"] for row in table(tmp_path / "whole")]
+
+
+def test_a_content_that_cannot_be_read_fails_alone(tmp_path, inputs):
+    missing = str(tmp_path / "missing.png")
+    job = make_job([missing, inputs[0]], inputs[1:2], Grid(), CONFIG)
+    rows = run(tmp_path / "sweep", job)
+    assert [row["status"].split(":")[0] for row in rows] == ["failed", "ok"]
+    assert "missing.png: no such image file" in rows[0]["status"]
+
+
+def test_one_that_was_stopped_goes_on(tmp_path, inputs):
+    job, folder = job_of(inputs, steps=40), tmp_path / "sweep"
+    rows = run(folder, job, callback=lambda progress: progress.items_done >= 2 and progress.step >= 1)
+    assert [row["status"].split(" ")[0] for row in rows] == ["ok", "ok", "stopped", "stopped"]
+    assert (folder / "index.html").exists()
+    rows = run(folder, job, resume=True)
+    assert [row["status"] for row in rows] == ["ok"] * 6
+
+
+def test_a_folder_that_cannot_be_made(tmp_path, inputs):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="cannot be made a folder"):
+        run(tmp_path / "file", job_of(inputs))
