@@ -115,7 +115,7 @@ def test_what_is_computed_twice_changes_nothing(features, remat, band, monkeypat
         return float(value), np.asarray(gradient), count
 
     exact = measured("none")
-    monkeypatch.setattr("jax_nst.models.extractor._BAND", band)
+    monkeypatch.setattr("jax_nst.models.partition._BAND", band)
     value, gradient, count = measured(remat)
     assert value == pytest.approx(exact[0], rel=1e-5)
     np.testing.assert_allclose(gradient, exact[1], rtol=1e-3, atol=1e-5 * np.abs(exact[1]).max())
@@ -125,7 +125,7 @@ def test_what_is_computed_twice_changes_nothing(features, remat, band, monkeypat
 
 def test_what_is_computed_twice_is_so_in_a_batch(small, monkeypatch):
     _, params, targets, content, style = small
-    monkeypatch.setattr("jax_nst.models.extractor._BAND", 100)
+    monkeypatch.setattr("jax_nst.models.partition._BAND", 100)
     starts = jnp.stack([content, style])
     gradients = []
     for remat in ("none", "all"):
@@ -137,7 +137,7 @@ def test_what_is_computed_twice_is_so_in_a_batch(small, monkeypatch):
 
 def test_what_is_computed_twice_needs_less_memory(monkeypatch):
     """The whole VGG, by XLA's own account of its buffers."""
-    monkeypatch.setattr("jax_nst.models.extractor._BAND", 2**14)
+    monkeypatch.setattr("jax_nst.models.partition._BAND", 2**14)
     extractor, recipe, num_bytes = vgg19(), RECIPES["normalized"], {}
     params = vgg_params("vgg19", ("relu5_1",))
     blank = jnp.full((256, 256, 3), 0.5)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from conftest import picture, vgg_params
 
-from jax_nst.models.extractor import bands, choose_precision
+from jax_nst.models.extractor import choose_precision
+from jax_nst.models.partition import bands
 from jax_nst.models.vgg import vgg19
 from jax_nst.models.wavelet import wavelet
 
@@ -39,7 +40,7 @@ def test_in_bands_of_rows_they_are_those_of_the_whole(make, layers, shape, monke
     extractor, pixels = make(), jnp.asarray(picture(*shape))
     params = vgg_params("vgg19", layers) if make is vgg19 else {}
     whole = extractor.apply(params, pixels, layers)
-    monkeypatch.setattr("jax_nst.models.extractor._BAND", 100)
+    monkeypatch.setattr("jax_nst.models.partition._BAND", 100)
     parts = bands(extractor.stages(layers)[0], pixels, extractor.reach)
     assert len(parts) == 3
     assert [part.rows.start for part in parts[1:]] == [part.rows.stop for part in parts[:-1]]

@@ -197,7 +197,7 @@ def test_places_in_their_order(tmp_path, monkeypatch):
     for folder in folders.values():
         folder.mkdir()
         (folder / "vgg19_any.h5").touch()
-    cached = weights.cache() / weights.PUBLISHED["vgg19"].name
+    cached = weights.cache_folder() / weights.PUBLISHED["vgg19"].name
     monkeypatch.setattr(weights, "PROJECT_FOLDER", folders["project"])
     monkeypatch.setenv(weights.ENVIRONMENT, str(folders["variable"] / "vgg19_any.h5"))
     assert weights.find("vgg19", str(folders["flag"] / "vgg19_any.h5")) == folders["flag"] / "vgg19_any.h5"
@@ -239,7 +239,7 @@ def test_download_is_checked_recorded_and_then_found(server, tmp_path, monkeypat
     url, answers = server
     content = bytes(range(256)) * 4000
     answers["/w.h5"] = content
-    monkeypatch.setattr(weights, "cache", lambda: tmp_path)
+    monkeypatch.setattr(weights, "cache_folder", lambda: tmp_path)
     monkeypatch.setattr(weights, "PROJECT_FOLDER", tmp_path / "none")
     monkeypatch.setitem(weights.PUBLISHED, "vgg19", published_at(url, content))
     path = weights.find_or_download("vgg19")
@@ -254,7 +254,7 @@ def test_download_is_checked_recorded_and_then_found(server, tmp_path, monkeypat
 
 def test_a_damaged_or_missing_download_leaves_nothing(server, tmp_path, monkeypatch):
     url, answers = server
-    monkeypatch.setattr(weights, "cache", lambda: tmp_path)
+    monkeypatch.setattr(weights, "cache_folder", lambda: tmp_path)
     answers["/w.h5"] = b"not what it should be"
     with pytest.raises(weights.DownloadError, match="damaged, its MD5 is not"):
         weights._download(published_at(url, b"something else"), quiet=True)
@@ -266,7 +266,7 @@ def test_a_damaged_or_missing_download_leaves_nothing(server, tmp_path, monkeypa
 
 def test_a_silent_server_is_given_up(server, tmp_path, monkeypatch):
     url, answers = server
-    monkeypatch.setattr(weights, "cache", lambda: tmp_path)
+    monkeypatch.setattr(weights, "cache_folder", lambda: tmp_path)
     monkeypatch.setattr(weights, "_FIRST_ANSWER", 0.3)
     answers["/w.h5"] = 2.0
     with pytest.raises(
