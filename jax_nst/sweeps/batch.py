@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jax_nst.images.files import resize
+from jax_nst.images import resize
 from jax_nst.losses.objective import LossWeights, Target, Targets, num_positions
 from jax_nst.losses.terms import NOT_FINITE, Losses
 from jax_nst.models.extractor import Params

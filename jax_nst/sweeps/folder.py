@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jax_nst.images.files import (
+from jax_nst.images import (
     ImageError,
     load_image,
     read_head,

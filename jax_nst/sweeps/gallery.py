@@ -11,7 +11,7 @@ import jinja2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from jax_nst.images.files import fit_size, jpeg_of, quantize, resize
+from jax_nst.images import fit_size, jpeg_of, quantize, resize
 
 THUMBNAIL = 256
 """Pixels, the longer side of a picture on the page, and at most on the sheet."""

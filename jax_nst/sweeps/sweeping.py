@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh
 
-from jax_nst.images.files import resize
+from jax_nst.images import resize
 from jax_nst.losses.terms import Losses
 from jax_nst.models.extractor import Params
 from jax_nst.sweeps.batch import (

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jax_nst.images.files import Picture, cover, fit_size, load_picture, read_head, resize, resize_picture
+from jax_nst.images import Picture, cover, fit_size, load_picture, read_head, resize, resize_picture
 from jax_nst.losses.objective import LossWeights, Target, Targets, num_positions
 from jax_nst.losses.recipes import RECIPES
 from jax_nst.losses.terms import Losses

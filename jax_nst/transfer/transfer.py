@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jax_nst.images.files import resize
+from jax_nst.images import resize
 from jax_nst.losses.terms import NOT_FINITE, Losses
 from jax_nst.models.extractor import Params
 from jax_nst.optim.step import State, to_pixels

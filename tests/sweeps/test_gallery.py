@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import picture
 
-from jax_nst.images.files import save_image
+from jax_nst.images import save_image
 from jax_nst.sweeps.gallery import Card, contact_sheet, page
 
 AXES = {"style": ["wave", "starry <b>night"], "style_weight": ["300", "1e+03", "3e+03"], "seed": ["1", "2"]}
