@@ -76,8 +76,8 @@ def read_head(path: str | os.PathLike[str]) -> Head:
         width, height = image.size
         transposed = image.getexif().get(ExifTags.Base.Orientation) in _TRANSPOSED
         if transposed and image.format == "TIFF":
-            # Some versions of Pillow apply the orientation of a TIFF to `size` when they open it.
-            tags = getattr(image, "tag_v2")  # noqa: B009
+            # Pillow may have applied the orientation of a TIFF to `size` already.
+            tags = image.tag_v2  # pyright: ignore[reportAttributeAccessIssue]
             stored = tags[ExifTags.Base.ImageWidth], tags[ExifTags.Base.ImageLength]
             transposed = image.size == stored
         has_alpha = image.mode not in _DEEP_GREY and image.has_transparency_data

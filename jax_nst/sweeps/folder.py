@@ -20,9 +20,8 @@ from jax_nst.images import (
     shrink,
 )
 from jax_nst.losses.terms import Losses
-from jax_nst.models.weights import sha256
 from jax_nst.runtime import distributed
-from jax_nst.runtime.files import check_replaceable, remove_leftovers, replacing
+from jax_nst.runtime.files import check_replaceable, remove_leftovers, replacing, sha256
 from jax_nst.sweeps.batch import DIVERGED, FAILED, OK, Outcome, Source
 from jax_nst.sweeps.gallery import THUMBNAIL, Card, contact_sheet, page
 from jax_nst.sweeps.grid import Grid, Item, make_items

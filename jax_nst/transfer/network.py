@@ -7,10 +7,12 @@ from typing import NamedTuple
 import jax
 
 from jax_nst.losses.recipes import RECIPES
+from jax_nst.models.download import DownloadError, find_or_download
 from jax_nst.models.extractor import Extractor, Params, choose_precision
 from jax_nst.models.vgg import LAYERS, network_of, vgg16, vgg19, vgg19_lite
 from jax_nst.models.wavelet import wavelet
-from jax_nst.models.weights import DownloadError, find_or_download, load_params, sha256
+from jax_nst.models.weights import load_params
+from jax_nst.runtime.files import sha256
 from jax_nst.transfer.config import Config
 
 
