@@ -32,7 +32,7 @@ def paint(features, size, arguments):
 def main():
     """Paints all, prints the losses, and writes the rows."""
     from jax_nst import save_image
-    from jax_nst.images.files import fit_size, resize
+    from jax_nst.images import fit_size, resize
 
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

@@ -1,7 +1,7 @@
 """Neural style transfer in JAX and Flax: repaints a photograph in the style of a painting."""
 
-from jax_nst.images.files import load_image as load_image
-from jax_nst.images.files import save_image as save_image
+from jax_nst.images import load_image as load_image
+from jax_nst.images import save_image as save_image
 from jax_nst.models.vgg import extract_features as extract_features
 from jax_nst.models.weights import load_params as load_params
 from jax_nst.sweeps.grid import Grid as Grid

@@ -18,6 +18,7 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
 
 from pathlib import Path
 
+import h5py
 import jax
 import numpy as np
 import pytest
@@ -34,17 +35,17 @@ if not IS_WORKER:
 
 @pytest.fixture(autouse=True)
 def _no_weights_of_this_machine(monkeypatch, tmp_path):
-    """Tests neither find nor download the user's weights."""
-    from jax_nst.models import weights
+    """Keeps tests from finding or downloading the user's weights."""
+    from jax_nst.models import download
 
     def refuse(published, *, quiet):
         del quiet
-        raise weights.DownloadError(f"{published.url}: not in a test")
+        raise download.DownloadError(f"{published.url}: not in a test")
 
-    monkeypatch.delenv(weights.ENVIRONMENT, raising=False)
+    monkeypatch.delenv(download.ENVIRONMENT, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(weights, "PROJECT_FOLDER", tmp_path / "no_weights")
-    monkeypatch.setattr(weights, "_download", refuse)
+    monkeypatch.setattr(download, "PROJECT_FOLDER", tmp_path / "no_weights")
+    monkeypatch.setattr(download, "_download", refuse)
 
 
 @pytest.fixture
@@ -103,6 +104,20 @@ def vgg_params(network: str, layers: tuple[str, ...], dtype=np.float32):
             "bias": (0.1 * rng.standard_normal(shape[-1:], np.float32)).astype(dtype),
         }
     return params
+
+
+def keras_name(conv: str) -> str:
+    """Converts `conv1_1` to the layer name in Keras, `block1_conv1`."""
+    return conv.replace("conv", "block").replace("_", "_conv")
+
+
+def write_keras3(path: Path, params) -> None:
+    """Writes the layout of Keras 3 weights, with groups in reverse order."""
+    with h5py.File(path, "w") as file:
+        for index, (conv, arrays) in enumerate(reversed(params.items())):
+            group = file.create_group(f"layers/conv2d_{index}/vars")
+            group.attrs["name"] = keras_name(conv)
+            group["0"], group["1"] = arrays["kernel"], arrays["bias"]
 
 
 def picture(height: int, width: int, seed: int = 0) -> np.ndarray:

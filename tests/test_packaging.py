@@ -1,4 +1,4 @@
-"""What travels in the wheel and in the sdist."""
+"""Contents of the wheel and of the sdist."""
 
 import shutil
 import subprocess
@@ -9,14 +9,14 @@ import zipfile
 import pytest
 from conftest import ROOT
 
-from jax_nst.models.weights import BUNDLED
+from jax_nst.models.download import BUNDLED
 
 SOURCES = ("jax_nst", "weights", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in")
 
 
 @pytest.fixture(scope="module")
 def distributions(tmp_path_factory):
-    """A wheel and an sdist, built from a copy so that nothing is left in the project."""
+    """Builds a wheel and an sdist from a copy, so that the project stays clean."""
     folder = tmp_path_factory.mktemp("build")
     for name in SOURCES:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
@@ -27,7 +27,7 @@ def distributions(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_the_wheel_has_the_bundled_network_and_its_licence(distributions, tmp_path):
+def test_wheel_has_the_bundled_network_and_its_licence(distributions, tmp_path):
     (path,) = distributions.glob("*.whl")
     with zipfile.ZipFile(path) as wheel:
         names = wheel.namelist()
@@ -35,8 +35,11 @@ def test_the_wheel_has_the_bundled_network_and_its_licence(distributions, tmp_pa
         (licence,) = (name for name in names if name.endswith("licenses/weights/LICENSE"))
         assert "Attribution 4.0 International" in wheel.read(licence).decode()
         wheel.extractall(tmp_path)
-    # Without the project in sight: only what is in the wheel is found.
-    find = "from jax_nst import weights as w, load_params; print(w.bundled(), *load_params(w.bundled()))"
+    # Runs outside the project, so that only the contents of the wheel can be found.
+    find = (
+        "from jax_nst.models.download import bundled; from jax_nst import load_params;"
+        "print(bundled(), *load_params(bundled()))"
+    )
     found = subprocess.run(
         [sys.executable, "-P", "-c", find], cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)},
         check=True, capture_output=True, text=True,
@@ -46,7 +49,7 @@ def test_the_wheel_has_the_bundled_network_and_its_licence(distributions, tmp_pa
 
 
 @pytest.mark.slow
-def test_the_sdist_has_them_too(distributions):
+def test_sdist_has_the_bundled_network_and_its_licence(distributions):
     (path,) = distributions.glob("*.tar.gz")
     with tarfile.open(path) as sdist:
         names = {name.split("/", 1)[1] for name in sdist.getnames() if "/" in name}

@@ -13,7 +13,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from jax_nst.models.weights import BUNDLED, load_params
+from jax_nst.models.download import BUNDLED
+from jax_nst.models.weights import load_params
 
 
 def main(source: str, target: str | Path) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from jax_nst.images.files import (
+from jax_nst.images import (
     WRITABLE,
     check_writable,
     find_images,

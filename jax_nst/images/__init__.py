@@ -1,1 +1,27 @@
-"""Pictures: reading, writing, resizing, colours."""
+"""Images: decoding, encoding, resizing and colours.
+
+Pixels are RGB (sRGB), float32 in [0, 1], `[H, W, 3]`; alpha is `[H, W]`, 1 where opaque.
+"""
+
+from jax_nst.images.colours import OPPONENT as OPPONENT
+from jax_nst.images.colours import mix_colours as mix_colours
+from jax_nst.images.decode import READABLE as READABLE
+from jax_nst.images.decode import Head as Head
+from jax_nst.images.decode import find_images as find_images
+from jax_nst.images.decode import load_image as load_image
+from jax_nst.images.decode import load_picture as load_picture
+from jax_nst.images.decode import load_settings as load_settings
+from jax_nst.images.decode import read_head as read_head
+from jax_nst.images.encode import WRITABLE as WRITABLE
+from jax_nst.images.encode import check_writable as check_writable
+from jax_nst.images.encode import jpeg_of as jpeg_of
+from jax_nst.images.encode import quantize as quantize
+from jax_nst.images.encode import save_image as save_image
+from jax_nst.images.picture import ImageError as ImageError
+from jax_nst.images.picture import Picture as Picture
+from jax_nst.images.picture import composite as composite
+from jax_nst.images.resize import cover as cover
+from jax_nst.images.resize import fit_size as fit_size
+from jax_nst.images.resize import resize as resize
+from jax_nst.images.resize import resize_picture as resize_picture
+from jax_nst.images.resize import shrink as shrink

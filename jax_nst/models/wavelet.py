@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jax_nst.images.colours import OPPONENT, mix_colours
+from jax_nst.images import OPPONENT, mix_colours
 from jax_nst.models.extractor import PRECISIONS, Extractor, Features, Params, Stage, dtype_of, products_of
 
 NUM_SCALES = 8

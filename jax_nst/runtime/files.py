@@ -1,6 +1,7 @@
-"""Files that are written whole or not at all, and the user's cache folder."""
+"""Atomic writes, file digests, and the user's cache folder."""
 
 import contextlib
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -9,18 +10,24 @@ from typing import IO
 
 
 class FileError(ValueError):
-    """A file cannot be read or written; the message says which, why, and what to do."""
+    """Raised when a file cannot be read or written; names the file, the reason and the remedy."""
 
 
 def cache_folder() -> Path:
-    """The user's cache folder of this program."""
+    """Returns the user's cache folder for this program; it may not exist yet."""
     import pooch
 
     return Path(pooch.os_cache("jax_nst"))
 
 
+def sha256(path: str | os.PathLike[str]) -> str:
+    """Returns the SHA-256 digest of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def check_replaceable(path: str | os.PathLike[str]) -> None:
-    """Raises FileError if no file of any kind could be written at `path`."""
+    """Raises FileError unless a file can be written at `path`; leaves the folder unchanged."""
     if Path(path).is_dir():
         raise FileError(f"{path}: is a folder; name a file to write")
     try:
@@ -31,28 +38,14 @@ def check_replaceable(path: str | os.PathLike[str]) -> None:
 
 
 @contextlib.contextmanager
-def _temporary(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """A new file beside `path`, removed at the end if it is still there."""
-    folder = Path(os.path.realpath(path)).parent
-    with tempfile.NamedTemporaryFile(dir=folder, prefix=".jax_nst.", suffix=".tmp", delete=False) as file:
-        try:
-            yield file
-        finally:
-            Path(file.name).unlink(missing_ok=True)
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Removes the temporary files that a killed program left in a folder of its own."""
-    for file in folder.rglob(".jax_nst.*.tmp"):
-        file.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """A file to write to that takes the place of `path` once it is whole.
+    """Yields a temporary file that replaces `path` when the context ends without an exception.
+
+    The replacement is atomic: readers, and a program killed at any moment, see the old file or the new
+    one, never a part of it.
 
     Raises:
-      FileError: it cannot be written.
+      FileError: the file cannot be written.
     """
     try:
         with _temporary(path) as file:
@@ -60,7 +53,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
             file.flush()
             os.fsync(file.fileno())
             file.close()
-            # A temporary file is its owner's alone; the picture gets the usual permissions.
+            # Temporary files are created with mode 600; apply the permissions of an ordinary new file.
             umask = os.umask(0)
             os.umask(umask)
             os.chmod(file.name, 0o666 & ~umask)
@@ -69,5 +62,22 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         raise _unwritable(path, error) from error
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Removes temporary files left under `folder` by a program that was killed while writing."""
+    for file in folder.rglob(".jax_nst.*.tmp"):
+        file.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _temporary(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """Yields a new file in the folder of `path`, and removes it at the end if it still exists."""
+    folder = Path(os.path.realpath(path)).parent
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".jax_nst.", suffix=".tmp", delete=False) as file:
+        try:
+            yield file
+        finally:
+            Path(file.name).unlink(missing_ok=True)
+
+
 def _unwritable(path: str | os.PathLike[str], error: OSError) -> FileError:
-    return FileError(f"{path}: cannot be written there ({error.strerror or error})")
+    return FileError(f"{path}: cannot be written ({error.strerror or error})")

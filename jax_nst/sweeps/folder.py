@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jax_nst.images.files import (
+from jax_nst.images import (
     ImageError,
     load_image,
     read_head,
@@ -20,13 +20,14 @@ from jax_nst.images.files import (
     shrink,
 )
 from jax_nst.losses.terms import Losses
-from jax_nst.models.weights import sha256
 from jax_nst.runtime import distributed
-from jax_nst.runtime.files import check_replaceable, remove_leftovers, replacing
+from jax_nst.runtime.files import check_replaceable, remove_leftovers, replacing, sha256
 from jax_nst.sweeps.batch import DIVERGED, FAILED, OK, Outcome, Source
-from jax_nst.sweeps.gallery import THUMBNAIL, Card, contact_sheet, page
+from jax_nst.sweeps.card import THUMBNAIL, Card
+from jax_nst.sweeps.contact_sheet import contact_sheet
 from jax_nst.sweeps.grid import Grid, Item, make_items
 from jax_nst.sweeps.labels import axis_labels, file_names, item_labels, safe
+from jax_nst.sweeps.page import page
 from jax_nst.sweeps.sweeping import SweepCallback, run_sweep
 from jax_nst.transfer.config import INITS, Config
 from jax_nst.transfer.network import Network

@@ -2,15 +2,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jax_nst.images.colours import OPPONENT, mix_colours
+from jax_nst.images import OPPONENT, mix_colours
 
 
-def test_opponent_colours_are_orthonormal_and_grey_has_luminance_only():
+def test_opponent_matrix_is_orthonormal_and_maps_grey_to_luminance():
     np.testing.assert_allclose(OPPONENT @ OPPONENT.T, np.eye(3), atol=1e-15)
     np.testing.assert_allclose(OPPONENT @ np.ones(3), [np.sqrt(3), 0, 0], atol=1e-15)
 
 
-def test_mixed_colours_are_a_product_of_matrices(rng):
+def test_mix_colours_equals_the_matrix_product(rng):
     matrix = rng.normal(size=(3, 4))
     with jax.enable_x64(True):
         x = rng.normal(size=(5, 6, 3))

@@ -15,8 +15,8 @@ from conftest import ROOT, picture
 from PIL import Image
 
 from jax_nst import Config, Grid, load_image, save_image
+from jax_nst.images import load_picture, load_settings, quantize
 from jax_nst.runtime import files as images_module
-from jax_nst.images.files import load_picture, load_settings, quantize
 from jax_nst.sweeps.folder import make_job, run_in_folder
 from jax_nst.transfer.network import load_network
 

@@ -11,7 +11,7 @@ def named(grid, contents=("c.jpg",), styles=("s.jpg",)):
     return items, axes, file_names(items, axes)
 
 
-def test_pictures_are_named_by_what_varies():
+def test_file_names_list_the_varied_settings():
     items, axes, names = named(
         Grid(style_weight=(300.0, 1000.0), seed=(1,)), styles=("a/starry_night.jpg", "wave.png")
     )
@@ -24,7 +24,7 @@ def test_pictures_are_named_by_what_varies():
     assert item_labels(items[1], axes) == {"style": "starry_night", "style_weight": "1e+03"}
 
 
-def test_labels_tell_values_apart():
+def test_labels_are_distinct():
     _, axes, names = named(
         Grid(
             style_weight=(1000.0, 1000.5),
@@ -41,22 +41,22 @@ def test_labels_tell_values_apart():
     assert len(set(names)) == 16
 
 
-def test_two_files_of_one_name_are_told_apart():
+def test_files_with_the_same_name_get_distinct_labels():
     _, axes, names = named(Grid(), styles=("x/s.jpg", "y/s.jpg", "s~2.png"))
     assert len(set(axes["style"].values())) == len(set(names)) == 3
 
 
 @pytest.mark.parametrize("stem", ["x" * 250, "é" * 120])
-def test_names_are_no_longer_than_a_file_system_takes(stem):
+def test_long_file_names_are_truncated(stem):
     _, _, names = named(Grid(seed=(1, 2)), styles=(f"{stem}a.jpg", f"{stem}b.jpg"))
     assert len(set(names)) == 4
     assert all(len(name.encode()) < 230 for name in names)
 
 
-def test_names_that_differ_in_case_only_are_numbered():
+def test_names_that_differ_only_in_case_are_numbered():
     _, _, names = named(Grid(), styles=("A.jpg", "a.jpg"))
     assert len({name.lower() for name in names}) == 2
 
 
-def test_names_are_safe():
+def test_safe_replaces_reserved_characters():
     assert safe('a/b:c*"d"') == "a_b_c__d_"

@@ -1,13 +1,16 @@
+import hashlib
+
 import numpy as np
 import pytest
-from conftest import vgg_params
-from test_weights import published_at, write_keras3
+from conftest import vgg_params, write_keras3
 
 from jax_nst import Config, load_params
-from jax_nst.models import weights
+from jax_nst.models import download
+from jax_nst.models.download import ENVIRONMENT
 from jax_nst.models.vgg import vgg16, vgg19, vgg19_lite
 from jax_nst.models.wavelet import wavelet
-from jax_nst.models.weights import ENVIRONMENT, WeightsError, sha256
+from jax_nst.models.weights import WeightsError
+from jax_nst.runtime.files import sha256
 from jax_nst.transfer.network import choose_layers, load_network
 
 SMALL = {"content_layers": ("relu2_1",), "style_layers": ("relu1_1",)}
@@ -33,10 +36,11 @@ def test_auto_downloads_where_there_is_a_network(server, tmp_path, monkeypatch):
     url, answers = server
     write_keras3(tmp_path / "w.h5", vgg_params("vgg19", ("relu2_2",)))
     answers["/w.h5"] = (tmp_path / "w.h5").read_bytes()
-    monkeypatch.setattr(weights, "PROJECT_FOLDER", tmp_path / "none")
+    monkeypatch.setattr(download, "PROJECT_FOLDER", tmp_path / "none")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv(ENVIRONMENT, raising=False)
-    monkeypatch.setitem(weights.PUBLISHED, "vgg19", published_at(url, answers["/w.h5"]))
+    md5 = hashlib.md5(answers["/w.h5"]).hexdigest()
+    monkeypatch.setitem(download.PUBLISHED, "vgg19", download.Published("w.h5", f"{url}/w.h5", md5))
     extractor, _, digest = load_network(Config(**SMALL))
     assert extractor is vgg19()
     assert digest == sha256(tmp_path / "w.h5")
@@ -47,7 +51,7 @@ def test_auto_without_either_takes_the_bundled_network_and_says_so():
         extractor, params, digest = load_network(Config())
     assert len(caught) == 1
     assert extractor is vgg19_lite()
-    assert digest == sha256(weights.bundled())
+    assert digest == sha256(download.bundled())
     assert list(params)[-2:] == ["conv3_4", "winograd"]
     with pytest.warns(UserWarning, match="VGG19-lite"):
         assert load_network(Config(pooling="average", **SMALL)).extractor is vgg19_lite(pooling="average")
@@ -55,13 +59,13 @@ def test_auto_without_either_takes_the_bundled_network_and_says_so():
 
 def test_the_bundled_network_is_taken_by_name_without_a_word():
     assert load_network(Config(features="vgg19-lite")).extractor is vgg19_lite()
-    params = load_params(weights.bundled())
+    params = load_params(download.bundled())
     assert load_network(Config(), params=params).extractor is vgg19_lite()  # they go no further
 
 
 def test_the_bundled_network_refuses_what_needs_the_whole_one():
     for setting in ({"content_layers": ("relu4_2",)}, {"style_layers": ("relu1_1", "conv5_1")}):
-        with pytest.raises(ValueError, match="for more take features vgg19, the whole network"):
+        with pytest.raises(ValueError, match="take features vgg19, the whole network"):
             load_network(Config(features="vgg19-lite", **setting))
     with pytest.raises(ValueError, match="recipe coursera is defined on all of vgg19, not on vgg19-lite"):
         load_network(Config(features="vgg19-lite", recipe="coursera"))

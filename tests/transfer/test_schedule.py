@@ -5,7 +5,7 @@ import pytest
 from conftest import EXAMPLES, picture
 
 from jax_nst import Config, Grid, load_image, stylize, sweep
-from jax_nst.images.files import resize
+from jax_nst.images import resize
 from jax_nst.models.vgg import vgg19
 from jax_nst.models.wavelet import layers_at
 from jax_nst.transfer.network import load_network

@@ -10,7 +10,7 @@ import pytest
 from conftest import EXAMPLES, picture, vgg_params
 
 from jax_nst import Config, load_image, stylize
-from jax_nst.images.files import quantize
+from jax_nst.images import quantize
 from jax_nst.transfer import programs
 from jax_nst.transfer.provenance import device, versions
 

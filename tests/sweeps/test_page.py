@@ -1,4 +1,4 @@
-"""The contact sheet, and the page in a real browser: what it shows and what a click does."""
+"""The page of a sweep, as HTML and in a real browser."""
 
 import json
 import re
@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 from conftest import picture
 
-from jax_nst.images.files import save_image
-from jax_nst.sweeps.gallery import Card, contact_sheet, page
+from jax_nst.images import save_image
+from jax_nst.sweeps.card import Card
+from jax_nst.sweeps.page import page
 
 AXES = {"style": ["wave", "starry <b>night"], "style_weight": ["300", "1e+03", "3e+03"], "seed": ["1", "2"]}
 
 
 def cards_and_pictures():
-    """Twelve items, each of a colour of its own; one failed."""
+    """Twelve items, each a distinct colour; one failed."""
     cards, pictures = [], []
     for number in range(12):
         labels = {
@@ -38,42 +39,7 @@ def cards_and_pictures():
 INPUTS = {"content 0": picture(40, 60, 1), "style 0": picture(30, 30, 2), "style 1": picture(50, 30, 3)}
 
 
-def seen_in(sheet, colour):
-    return bool((np.abs(sheet - colour).max(axis=-1) < 0.01).sum() > 1000)
-
-
-@pytest.mark.parametrize("paired", [False, True])
-def test_every_picture_is_on_the_contact_sheet(paired):
-    cards, pictures = cards_and_pictures()
-    sheet = contact_sheet(AXES, cards, pictures, INPUTS, paired=paired)
-    assert sheet.shape[2] == 3
-    assert 0 <= sheet.min() < sheet.max() <= 1
-    for shown in pictures:
-        assert shown is None or seen_in(sheet, shown[0, 0])
-
-
-def test_axes_go_across_and_down():
-    cards, pictures = cards_and_pictures()
-    sheet = contact_sheet(AXES, cards, pictures, INPUTS, paired=False)
-
-    def middle(number):
-        y, x = np.nonzero(np.abs(sheet - pictures[number][0, 0]).max(axis=-1) < 0.01)
-        return np.median(y), np.median(x)
-
-    assert middle(0)[0] == middle(2)[0] == middle(4)[0]  # the longest axis across: style_weight
-    assert middle(0)[1] < middle(2)[1] < middle(4)[1]
-    assert middle(0)[1] == pytest.approx(middle(6)[1], abs=2)
-    assert middle(0)[0] < middle(6)[0] < middle(1)[0]  # style down, then a block for the other seed
-
-
-def test_a_sheet_of_very_many_is_no_wider_than_can_be_opened():
-    axes = {"seed": [str(i) for i in range(60)]}
-    cards = [Card({"seed": label}, "f.png", {}, "ok", 0, [], []) for label in axes["seed"]]
-    sheet = contact_sheet(axes, cards, [picture(64, 64)] * 60, {}, paired=False)
-    assert sheet.shape[1] < 60 * 130
-
-
-def test_nothing_on_the_page_comes_from_the_network():
+def test_page_is_self_contained():
     cards, pictures = cards_and_pictures()
     inputs = {name: (f"inputs/{name}.png", pixels) for name, pixels in INPUTS.items()}
     html = page("a title <i>", AXES, cards, pictures, inputs)
@@ -102,7 +68,7 @@ def browser():
 
 @pytest.fixture(params=[(1280, 900), (390, 844)], ids=["desktop", "phone"])
 def shown(request, browser, tmp_path):
-    """The page as opened from the file system; no message on the console, no request elsewhere."""
+    """Opens the page from disk; fails on console messages, network requests and horizontal overflow."""
     cards, pictures = cards_and_pictures()
     inputs = {name: (f"{name}.png", pixels) for name, pixels in INPUTS.items()}
     for card, pixels in zip(cards, pictures, strict=True):
@@ -121,13 +87,13 @@ def shown(request, browser, tmp_path):
     yield opened
     assert said == []
     assert all(url.startswith(("file:", "data:")) for url in asked)
-    # Nothing but the grid is wider than the screen.
+    # Only the grid may be wider than the screen; it scrolls by itself.
     assert opened.evaluate("document.documentElement.scrollWidth") <= width + 1
     opened.close()
 
 
 def colours(image):
-    """Mean colour of what is on the screen there, in [0, 1]."""
+    """Mean colour of a screenshot of an element, in [0, 1]."""
     from io import BytesIO
 
     from PIL import Image
@@ -139,7 +105,7 @@ def count(shown):
     return shown.locator("#count").inner_text()
 
 
-def test_the_grid_has_rows_and_columns_and_others_within(shown):
+def test_grid_has_an_axis_across_and_one_down(shown):
     assert shown.locator("thead th").all_inner_texts() == [
         "style_weight = 300", "style_weight = 1e+03", "style_weight = 3e+03",
     ]  # fmt: skip
@@ -155,7 +121,7 @@ def test_the_grid_has_rows_and_columns_and_others_within(shown):
     assert shown.locator("tbody tr").count() == 1
 
 
-def test_filter_and_sort(shown):
+def test_items_are_filtered_and_sorted(shown):
     shown.fill("#filter", "starry")
     assert count(shown) == "6 of 12"
     shown.fill("#filter", "STARRY style_weight=300")
@@ -168,7 +134,7 @@ def test_filter_and_sort(shown):
     assert numbers == [11, 10, 9, 8, 7, 6, 4, 3, 2, 1, 0, 5]
 
 
-def test_a_click_shows_full_size_beside_the_inputs_and_keys_move(shown):
+def test_click_opens_the_viewer_and_arrow_keys_move_it(shown):
     shown.locator(".card button").first.click()
     shown.wait_for_function("document.getElementById('full').naturalWidth === 60")
     assert shown.locator("#caption").inner_text() == "style=wave, style_weight=300, seed=1"
@@ -179,7 +145,7 @@ def test_a_click_shows_full_size_beside_the_inputs_and_keys_move(shown):
     shown.keyboard.press("ArrowRight")
     assert shown.locator("#caption").inner_text().endswith("seed=2")
     shown.keyboard.press("ArrowLeft")
-    shown.keyboard.press("ArrowLeft")  # there is none before the first
+    shown.keyboard.press("ArrowLeft")  # stays at the first item
     assert shown.locator("#caption").inner_text().endswith("seed=1")
     shown.click("#next")
     assert shown.locator("#caption").inner_text().endswith("seed=2")
@@ -187,7 +153,7 @@ def test_a_click_shows_full_size_beside_the_inputs_and_keys_move(shown):
     assert not shown.locator("#viewer").is_visible()
 
 
-def test_picked_items_have_curves_and_a_slider(shown):
+def test_picked_items_are_plotted_and_compared(shown):
     assert not shown.locator("#picked").is_visible()
     boxes = shown.locator(".card input")
     boxes.nth(0).check()
@@ -210,7 +176,7 @@ def test_picked_items_have_curves_and_a_slider(shown):
     assert not boxes.nth(0).is_checked()
 
 
-def test_a_page_moved_away_from_its_folder_shows_what_it_has(browser, tmp_path):
+def test_page_without_its_folder_shows_thumbnails(browser, tmp_path):
     cards, pictures = cards_and_pictures()
     (tmp_path / "index.html").write_text(page("twelve", AXES, cards, pictures, {}))
     opened = browser.new_page()

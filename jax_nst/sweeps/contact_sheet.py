@@ -1,49 +1,20 @@
-"""A sweep to look at: a contact sheet, and a page that needs no network."""
+"""Contact sheet of a sweep: all pictures on one image, labelled."""
 
-import base64
-import dataclasses
 import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jinja2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from jax_nst.images.files import fit_size, jpeg_of, quantize, resize
+from jax_nst.images import fit_size, quantize, resize
+from jax_nst.sweeps.card import THUMBNAIL, Card
 
-THUMBNAIL = 256
-"""Pixels, the longer side of a picture on the page, and at most on the sheet."""
-
-_WIDEST_SHEET = 4000  # pixels
-_SMALLEST = 48
+_MAX_WIDTH = 4000  # pixels; with many columns, thumbnails shrink to keep to it
+_MIN_THUMBNAIL = 48
 _GAP, _FONT_SIZE, _LINE = 8, 16, 22
 _INK, _PAPER, _MISSING = (30, 30, 30), (255, 255, 255), (225, 225, 225)
-_MOST_POINTS = 200  # of a loss curve on the page
-
-
-@dataclasses.dataclass(frozen=True)
-class Card:
-    """What is shown of an item.
-
-    Attributes:
-      labels: name of what varies -> label.
-      file: of its picture, in the folder; empty if there is none.
-      losses: name -> value, of the picture.
-      status: as `Outcome.status`.
-      seconds: that it took.
-      curve: the total loss of each evaluation.
-      inputs: the keys of its content and of its styles among the inputs.
-    """
-
-    labels: dict[str, str]
-    file: str
-    losses: dict[str, float]
-    status: str
-    seconds: float
-    curve: list[float]
-    inputs: list[str]
 
 
 def contact_sheet(
@@ -54,14 +25,21 @@ def contact_sheet(
     *,
     paired: bool,
 ) -> np.ndarray:
-    """All pictures on one, `[H, W, 3]`: the two longest axes across and down, a block for each other value.
+    """Draws all pictures of a sweep.
+
+    The longest axis runs across and the second longest down; each combination of the other axes is a
+    block below the last.
 
     Args:
-      axes: name of what varies -> all its labels.
-      cards: one an item.
-      pictures: of the items, `[H, W, 3]`; None where there is none.
-      inputs: the contents and styles, `content 0`, `style 1` and so on, shown beside their labels.
-      paired: values are paired, so there are no axes; each picture has its labels below it.
+      axes: name of each varied setting -> its labels.
+      cards: one per item.
+      pictures: one per item, `[H, W, 3]`; None for an item without a picture.
+      inputs: `content 0`, `style 1` and so on -> pixels, drawn beside their labels.
+      paired: whether values were combined pairwise instead of as a grid; pictures are then drawn in
+        order, each above its labels.
+
+    Returns:
+      Pixels, `[H, W, 3]` in [0, 1].
     """
     if paired or not axes:
         return _captioned(cards, pictures)
@@ -85,7 +63,7 @@ def _block(
     inputs: Mapping[str, np.ndarray],
     cell: tuple[int, int],
 ) -> Image.Image:
-    """The pictures of two axes, labelled."""
+    """Draws the pictures along two axes, with row and column labels, at `fixed` labels of the others."""
     height, width = cell
     columns, rows = axes[across], axes[down] if down else [""]
     heads = [_label(across, label, index, inputs, width) for index, label in enumerate(columns)]
@@ -110,7 +88,7 @@ def _block(
 
 
 def _captioned(cards: Sequence[Card], pictures: Sequence[np.ndarray | None]) -> np.ndarray:
-    """Pictures in rows, each with its labels below."""
+    """Draws pictures in rows of a nearly square sheet, each above its labels."""
     columns = math.ceil(math.sqrt(len(cards)))
     cell = _cell(pictures, columns)
     lines = max((len(card.labels) for card in cards), default=0)
@@ -128,6 +106,7 @@ def _captioned(cards: Sequence[Card], pictures: Sequence[np.ndarray | None]) -> 
 
 
 def _stacked(blocks: Sequence[Image.Image]) -> Image.Image:
+    """Stacks blocks vertically."""
     width = max(block.width for block in blocks)
     sheet = Image.new("RGB", (width, sum(block.height + _GAP for block in blocks)), _PAPER)
     y = 0
@@ -138,13 +117,13 @@ def _stacked(blocks: Sequence[Image.Image]) -> Image.Image:
 
 
 def _label(name: str, label: str, index: int, inputs: Mapping[str, np.ndarray], width: int) -> Image.Image:
-    """The text of an axis, with the picture that it names, if it names one, small above it."""
+    """Draws the label of a row or column, below a small version of the content or style it names."""
     text = label if name in ("content", "style") else f"{name} = {label}"
     text_width, text_height = _text_size(text)
     picture = inputs.get(f"{name} {index}")
     small = None
     if picture is not None:
-        small = _thumbnail(picture, fit_size(picture.shape, max(_SMALLEST, width // 3)))
+        small = _thumbnail(picture, fit_size(picture.shape, max(_MIN_THUMBNAIL, width // 3)))
     above = small.height + _GAP // 2 if small else 0
     image = Image.new("RGB", (max(text_width, small.width if small else 1), above + text_height), _PAPER)
     if small:
@@ -154,15 +133,15 @@ def _label(name: str, label: str, index: int, inputs: Mapping[str, np.ndarray], 
 
 
 def _cell(pictures: Sequence[np.ndarray | None], columns: int) -> tuple[int, int]:
-    """(height, width) of a cell that holds each picture, as small as many columns need."""
-    size = max(_SMALLEST, min(THUMBNAIL, _WIDEST_SHEET // columns))
+    """Returns the (height, width) of a cell for any thumbnail, such that `columns` fit in the sheet."""
+    size = max(_MIN_THUMBNAIL, min(THUMBNAIL, _MAX_WIDTH // columns))
     shapes = [fit_size(x.shape, min(size, max(x.shape))) for x in pictures if x is not None]
     shapes = shapes or [(size, size)]
     return max(height for height, _ in shapes), max(width for _, width in shapes)
 
 
 def _thumbnail(picture: np.ndarray | None, cell: tuple[int, int]) -> Image.Image:
-    """The picture as large as the cell, which it fills in one direction; grey if there is none."""
+    """Scales a picture to fit the cell, keeping its aspect ratio; a grey cell if there is none."""
     height, width = cell
     image = Image.new("RGB", (width, height), _MISSING if picture is None else _PAPER)
     if picture is None:
@@ -179,58 +158,7 @@ def _font() -> Any:
 
 
 def _text_size(text: str) -> tuple[int, int]:
-    """(width, height) of a text of one or more lines, in pixels."""
+    """Returns the (width, height) of a text of one or more lines, in pixels."""
     draw = ImageDraw.Draw(Image.new("RGB", (1, 1)))
     widths = [draw.textlength(line, _font()) for line in text.splitlines()]
     return math.ceil(max(widths, default=0)), _LINE * max(1, len(widths))
-
-
-def page(
-    title: str,
-    axes: Mapping[str, Sequence[str]],
-    cards: Sequence[Card],
-    pictures: Sequence[np.ndarray | None],
-    inputs: Mapping[str, tuple[str, np.ndarray]],
-) -> str:
-    """One page of HTML with all that it needs; the pictures in full size lie beside it.
-
-    Args:
-      title: what it says at the top.
-      axes: name of what varies -> all its labels.
-      cards: one an item.
-      pictures: of the items; None where there is none.
-      inputs: `content 0`, `style 1` and so on -> file in the folder, and the picture.
-    """
-    data = {
-        "axes": [{"name": name, "labels": list(labels)} for name, labels in axes.items()],
-        "items": [
-            dataclasses.asdict(card) | {"thumb": _data_uri(picture), "curve": _thinned(card.curve)}
-            for card, picture in zip(cards, pictures, strict=True)
-        ],
-        "inputs": {
-            name: {"file": file, "thumb": _data_uri(picture)} for name, (file, picture) in inputs.items()
-        },
-    }
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("jax_nst.sweeps", "page"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
-    return environment.get_template("index.html.jinja").render(title=title, data=data)
-
-
-def _data_uri(picture: np.ndarray | None) -> str:
-    if picture is None:
-        return ""
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg_of(picture, THUMBNAIL)).decode()
-
-
-def _thinned(curve: Sequence[float]) -> list[list[float]]:
-    """[step, loss] pairs, few enough to draw, the first and the last among them."""
-    steps = (
-        np.unique(np.linspace(0, len(curve) - 1, min(len(curve), _MOST_POINTS)).astype(int))
-        if curve
-        else []
-    )
-    return [[int(step), float(f"{curve[step]:.5g}")] for step in steps]

@@ -3,11 +3,11 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
 const colours = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999933", "#882255"];
-const picked = new Set(); // numbers of items
-let shown = []; // numbers of items, in the order of the grid
-let open = -1; // which of them is in the viewer
+const picked = new Set(); // indices of items
+let shown = []; // indices of the items displayed, in order
+let open = -1; // position in `shown` of the item in the viewer
 
-/** An element with properties and children. */
+/** Creates an element with properties and children. */
 function make(tag, properties = {}, ...children) {
   const element = Object.assign(document.createElement(tag), properties);
   element.append(...children);
@@ -17,14 +17,14 @@ function make(tag, properties = {}, ...children) {
 const describe = (item) =>
   Object.entries(item.labels).map(([name, label]) => `${name}=${label}`).join(", ") || item.file;
 
-/** An image in full size; its thumbnail if the page was moved away from its folder. */
+/** Shows an image at full size, or its thumbnail if the file is missing, as when only the page was copied. */
 function load(image, item) {
   image.onerror = () => { image.onerror = null; image.src = item.thumb; };
   image.src = item.file.split("/").map(encodeURIComponent).join("/");
   image.alt = item.labels ? describe(item) : item.file;
 }
 
-/** Every word must occur in the labels of an item, `name=label` exactly. */
+/** Whether every word occurs in a label of the item; a word `name=label` must match exactly. */
 function matches(item, words) {
   const labels = Object.entries(item.labels).map(([name, label]) => `${name}=${label}`.toLowerCase());
   return words.every((word) =>
@@ -52,7 +52,7 @@ function card(number) {
   return figure;
 }
 
-/** The label of a row or column, with the picture it names. */
+/** Creates the header of a row or column, with the content or style it names. */
 function head(name, index, scope) {
   const cell = make("th", { scope });
   if (name === "") return cell;
@@ -143,7 +143,7 @@ function pick(number, on) {
   compare();
 }
 
-/** Loss against step, both of the picked items, the loss on a logarithmic scale. */
+/** Plots the loss curves of the picked items, on a logarithmic scale. */
 function drawCurves() {
   const curves = [...picked].map((number) => data.items[number].curve.filter(([, loss]) => loss > 0));
   const points = curves.flat();

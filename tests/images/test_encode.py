@@ -1,0 +1,106 @@
+"""Encoding every format, and paths that cannot be written. `jax_nst.runtime.files` makes writes atomic."""
+
+import time
+from io import BytesIO
+
+import numpy as np
+import pytest
+from conftest import picture
+from PIL import Image, ImageCms
+
+from jax_nst.images import (
+    check_writable,
+    jpeg_of,
+    load_image,
+    load_picture,
+    load_settings,
+    quantize,
+    save_image,
+)
+from jax_nst.images.profiles import srgb_profile
+from jax_nst.runtime.files import FileError
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "jpeg", "webp", "tif", "tiff"])
+def test_saved_image_and_settings_are_read_back(suffix, tmp_path):
+    pixels, path = picture(24, 32), tmp_path / f"x.{suffix}"
+    save_image(path, pixels, settings={"seed": 3, "name": "Öl"})
+    tolerance = 0.5 / 255 + 1e-6 if suffix in ("png", "tif", "tiff") else 0.1
+    np.testing.assert_allclose(load_image(path), pixels, atol=tolerance)
+    assert load_settings(path) == {"seed": 3, "name": "Öl"}
+    with Image.open(path) as image:
+        name = ImageCms.getProfileName(ImageCms.ImageCmsProfile(BytesIO(image.info["icc_profile"])))
+    assert "sRGB" in name
+
+
+def test_quantize_clips_and_rounds():
+    pixels = np.full((2, 2, 3), 99.6 / 255, np.float32)
+    pixels[0] = [[-0.5] * 3, [1.5] * 3]
+    levels = quantize(pixels)
+    assert levels.dtype == np.uint8
+    np.testing.assert_array_equal(levels[..., 0], [[0, 255], [100, 100]])
+
+
+def test_jpeg_is_444_at_quality_95(tmp_path):
+    save_image(tmp_path / "x.jpg", picture(32, 32))
+    with Image.open(tmp_path / "x.jpg") as image:
+        assert isinstance(image, Image.Image)
+        assert [component[1:3] for component in getattr(image, "layer")] == [(1, 1)] * 3  # noqa: B009
+        reference = BytesIO()
+        Image.new("RGB", (8, 8)).save(reference, format="JPEG", quality=95)
+        reference.seek(0)
+        with Image.open(reference) as other:
+            assert getattr(image, "quantization") == getattr(other, "quantization")  # noqa: B009
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp", "tif", "jpg"])
+def test_alpha_is_saved_or_composited_in_a_jpeg(suffix, tmp_path):
+    alpha = np.tile(np.linspace(0, 1, 32, dtype=np.float32), (24, 1))
+    save_image(tmp_path / f"x.{suffix}", picture(24, 32), alpha=alpha)
+    read = load_picture(tmp_path / f"x.{suffix}").alpha
+    if suffix == "jpg":
+        assert read is None
+        np.testing.assert_allclose(load_image(tmp_path / "x.jpg")[:, 0], 1, atol=0.03)
+    else:
+        assert read is not None
+        np.testing.assert_allclose(read, alpha, atol=0.003)
+
+
+def test_saved_files_are_reproducible(tmp_path):
+    files = []
+    for name in ("a.png", "b.png"):
+        srgb_profile.cache_clear()
+        time.sleep(1.1)  # LittleCMS stores the creation time of a profile, in seconds
+        save_image(tmp_path / name, picture(8, 8), settings={"a": 1})
+        files.append((tmp_path / name).read_bytes())
+    assert files[0] == files[1]
+
+
+def test_thumbnail_is_a_jpeg_of_at_most_the_size():
+    for size, shape in ((16, (16, 12)), (100, (32, 24))):
+        with Image.open(BytesIO(jpeg_of(picture(24, 32), size))) as image:
+            assert image.format == "JPEG"
+            assert image.size == shape
+
+
+def test_unwritable_path_is_an_error_before_and_at_saving(tmp_path):
+    for path, message in (
+        (tmp_path / "x.gif", "use one of .png"),
+        (tmp_path / "x", "use one of .png"),
+        (tmp_path / "none" / "x.png", "cannot be written"),
+    ):
+        for attempt in (check_writable, lambda path: save_image(path, picture(4, 4))):
+            with pytest.raises(FileError, match=message):
+                attempt(path)
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(FileError, match="is a folder"):
+        check_writable(tmp_path / "folder.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.png"]
+
+
+def test_check_writable_neither_creates_nor_changes_a_file(tmp_path):
+    check_writable(tmp_path / "new.png")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "old.png").write_bytes(b"precious")
+    check_writable(tmp_path / "old.png")
+    assert (tmp_path / "old.png").read_bytes() == b"precious"
