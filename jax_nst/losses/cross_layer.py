@@ -25,8 +25,8 @@ def cross_gram(fine: jax.Array, coarse: jax.Array) -> jax.Array:
 def average_to(features: jax.Array, shape: tuple[int, int]) -> jax.Array:
     """Means over square blocks, `[h, w, C]` -> `[*shape, C]`.
 
-    A side that is no multiple loses its last positions, as in VGG's pooling, or repeats them, as the wavelets
-    do.
+    A side that is no multiple loses its last positions, as in VGG's pooling, or repeats them, as with the
+    wavelets.
     """
     features = at_least_float32(features)
     h, w = shape

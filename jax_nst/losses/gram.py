@@ -1,4 +1,4 @@
-"""Style by Gram matrices: the mean products of channels (Gatys, Ecker and Bethge 2015, arXiv:1508.06576)."""
+"""Style by Gram matrices, the mean products of channels (Gatys et al. 2015, arXiv:1508.06576)."""
 
 import jax
 import jax.numpy as jnp
@@ -55,7 +55,7 @@ gram_matrix.defvjp(_gram_forward, _gram_backward)  # pyright: ignore[reportFunct
 
 
 def relative_to_entries(gram: jax.Array, num_positions: ArrayLike) -> Target:
-    """Target of mean((G_ij - A_ij)² / (A_ii A_jj)): each entry relative to the powers of its two channels."""
+    """Target of mean((G_ij - A_ij)² / (A_ii A_jj)), each entry relative to the powers of its channels."""
     del num_positions
     power = jnp.maximum(jnp.diagonal(gram), NORMALIZER_FLOOR)
     return Target(gram, 1.0 / (gram.size * power[:, None] * power[None, :]))
@@ -74,7 +74,7 @@ def sum_over_channels(gram: jax.Array, num_positions: ArrayLike) -> Target:
 
 
 def mean_undivided(gram: jax.Array, num_positions: ArrayLike) -> Target:
-    """Target of the mean over the C² entries of undivided Gram matrices, over C h w, as in Udacity's code."""
+    """Target of the mean over entries of undivided Gram matrices, over C h w, as in Udacity's code."""
     return Target(gram, jnp.asarray(num_positions / (gram.shape[0] * gram.size)))
 
 

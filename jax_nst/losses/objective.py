@@ -1,7 +1,7 @@
 """Pixels -> scalar: the weighted sum of the terms.
 
-Targets, loss weights and params are arguments of the objective, never captured: a sweep can vmap over any of
-them, and no network weight becomes a constant of the program.
+Targets, loss weights and params are arguments of the objective, never captured: a sweep can vmap over any
+of them, and no network weight becomes a constant of the program.
 """
 
 import math
@@ -52,7 +52,12 @@ def make_objective(extractor: Extractor, terms: Sequence[Term], *, remat: str = 
 
 
 def _distances(
-    extractor: Extractor, terms: Sequence[Term], params: Params, pixels: jax.Array, targets: Targets, remat: str
+    extractor: Extractor,
+    terms: Sequence[Term],
+    params: Params,
+    pixels: jax.Array,
+    targets: Targets,
+    remat: str,
 ) -> dict[str, jax.Array]:
     """Name of a term -> `[groups]`, the distance of each group of layers."""
 
@@ -113,7 +118,8 @@ def mix_statistics(statistics: Sequence[Statistics], shares: jax.Array) -> Stati
     """One style of several: the means of their statistics, weighted by `shares`, `[styles]`."""
     return jax.tree.map(
         lambda *of_styles: sum(
-            (share * x for share, x in zip(shares, of_styles, strict=True)), start=jnp.zeros_like(of_styles[0])
+            (share * x for share, x in zip(shares, of_styles, strict=True)),
+            start=jnp.zeros_like(of_styles[0]),
         ),
         *statistics,
     )

@@ -47,8 +47,8 @@ class Recipe:
         names = [term.name for _, term in self.terms]
         if len(set(names)) < len(names) or "total" in names:
             raise ValueError(
-                f"the terms of recipe {self.name} are named {', '.join(names)}; give each a name of its own, "
-                "other than total"
+                f"the terms of recipe {self.name} are named {', '.join(names)}; give each a name of its "
+                "own, other than total"
             )
 
 
@@ -72,9 +72,7 @@ _UDACITY_STYLE = dataclasses.replace(GRAM, target=gram.mean_undivided)
 
 RECIPES = (
     # Each term relative to its target: the same look at every size and with every network.
-    Recipe(
-        "normalized", ((1.0, CONTENT), (1000.0, GRAM), (65.0, TOTAL_VARIATION)), mean_over_layers=True
-    ),
+    Recipe("normalized", ((1.0, CONTENT), (1000.0, GRAM), (65.0, TOTAL_VARIATION)), mean_over_layers=True),
     # The wavelets' channels are of very different power, so Gram entries are compared one by one.
     Recipe(
         "normalized",

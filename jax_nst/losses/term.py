@@ -1,7 +1,7 @@
 """What a loss is: a statistic of the picture, a target, and a distance between the two.
 
-Shapes: `H W` pixels, `h w` positions of a layer, `C` its channels. Everything is written for one picture and
-one group of layers; `losses.objective` sums over groups and terms, and a batch is `jax.vmap`.
+Shapes: `H W` pixels, `h w` positions of a layer, `C` its channels. Everything is written for one picture
+and one group of layers; `losses.objective` sums over groups and terms, and a batch is `jax.vmap`.
 """
 
 import dataclasses

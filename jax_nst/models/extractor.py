@@ -54,6 +54,9 @@ class Extractor:
       smallest_side: `(layers) -> pixels`, the shortest side of a picture for which all of them exist.
       layers_at: `((height, width)) -> (content layers, style layers)`, the defaults for a picture of that
         size; None where they are the same at all sizes.
+      coarsest_size: longer side, in pixels, of the picture that a coarse-to-fine schedule begins with, or
+        as near as halving comes. Smaller makes larger shapes; a network that sees less of the picture at
+        once needs a smaller one.
       whole: the name of the network that this one is the beginning of, if any.
       prepare: `(params) -> params` with what can be computed once, before the first step.
       plain: undoes `prepare`, for programs that run once: prepared params take longer to compile.
@@ -68,6 +71,7 @@ class Extractor:
     radius: int
     smallest_side: Callable[[Sequence[str]], int]
     layers_at: Callable[[tuple[int, int]], tuple[tuple[str, ...], tuple[str, ...]]] | None = None
+    coarsest_size: int = 256
     whole: str = ""
     prepare: Callable[[Params], Params] = _unchanged
     plain: Callable[[Params], Params] = _unchanged

@@ -130,7 +130,10 @@ def _join(parts: Sequence[Any]) -> Any:
 
 
 def _recomputed(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Like `jax.checkpoint`, but XLA:CPU's CSE cannot undo it: the recomputation depends on the cotangents."""
+    """Like `jax.checkpoint`, but XLA:CPU's CSE cannot undo it.
+
+    The recomputation depends on the cotangents.
+    """
 
     def backward(inputs: Any, cotangents: Any) -> Any:
         params, carry, arguments = inputs
@@ -143,7 +146,10 @@ def _recomputed(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _after(values: Sequence[jax.Array], carry: Any) -> Any:
-    """Adds a data dependency on `values`; otherwise XLA:CPU schedules them last and keeps their inputs alive."""
+    """Adds a data dependency on `values`.
+
+    Otherwise XLA:CPU schedules them last and keeps their inputs alive.
+    """
     firsts = [jnp.ravel(value)[0].astype(jnp.float32) for value in values if value.size]
     nothing = jax.lax.stop_gradient(0 * sum(firsts, jnp.zeros(())))
     return jax.tree.map(lambda x: x + nothing.astype(x.dtype), carry)

@@ -24,11 +24,11 @@ CHANNELS = (64, 128, 256, 512, 512)
 CONVOLUTIONS = {"vgg19": (2, 2, 4, 4, 4), "vgg16": (2, 2, 3, 3, 3), "vgg19-lite": (2, 2, 4)}
 """How many convolutions each block has. `vgg19-lite` is VGG19 cut after relu3_4."""
 
-CONTENT_LAYERS = {"vgg19": ("relu4_2",), "vgg16": ("relu4_2",), "vgg19-lite": ("relu3_3",)}
+CONTENT_LAYERS = {"vgg19": ("relu4_2",), "vgg16": ("relu4_2",), "vgg19-lite": ("relu3_1",)}
 STYLE_LAYERS = {
     "vgg19": ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
     "vgg16": ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
-    "vgg19-lite": ("relu1_1", "relu2_1", "relu3_1", "relu3_4"),
+    "vgg19-lite": ("relu1_1", "relu2_1", "relu3_1"),
 }
 POOLINGS = ("max", "average")
 
@@ -225,8 +225,8 @@ def vgg(
       network: one of `CONVOLUTIONS`.
       pooling: `max`, as trained, or `average`, as Gatys et al. prefer.
       precision: of the features, one of `extractor.PRECISIONS`.
-      use_winograd: convolve wide layers by Winograd's algorithm, for CPUs; not in bfloat16, whose few digits
-        its sums and differences would cost.
+      use_winograd: convolve wide layers by Winograd's algorithm, for CPUs. Not in bfloat16: its sums and
+        differences would cost most of the digits.
 
     Returns:
       The same object for the same arguments.
@@ -251,6 +251,7 @@ def _make(network: str, pooling: str, precision: str, use_winograd: bool) -> Ext
         stages=functools.partial(_stages, network=network, pooling=pooling, precision=precision),
         radius=max(CONVOLUTIONS[network]),
         smallest_side=_smallest_side,
+        coarsest_size=128 if network == "vgg19-lite" else 256,
         whole="vgg19" if network == "vgg19-lite" else "",
         cpu_batch=4,
     )

@@ -51,11 +51,11 @@ def guarded_lbfgs(
 
     Nocedal and Wright, Numerical Optimization, 2nd ed., algorithm 7.4. Pairs of non-positive curvature are
     left out; while there is no pair, steps go down the gradient and lengthen. A point whose loss is not
-    finite, or much above that of the last accepted point, is rejected: the next point is a shorter step down
-    the gradient from the last accepted one, with an empty memory.
+    finite, or much above that of the last accepted point, is rejected: the next point is a shorter step
+    down the gradient from the last accepted one, with an empty memory.
 
-    Not `optax.scale_by_lbfgs`, since that fixes the scale of the initial inverse Hessian, see `enlarge`, and
-    keeps every pair. Lengths are root mean squares over the variables, so they mean the same at every size.
+    Not `optax.scale_by_lbfgs`, since that fixes the scale of the initial inverse Hessian, see `enlarge`,
+    and keeps every pair. Lengths are root mean squares over the variables, so they mean the same at every size.
 
     Args:
       learning_rate: factor of every step.

@@ -29,8 +29,8 @@ def precondition(
 ) -> optax.GradientTransformationExtraArgs:
     """Runs an optimizer in variables z of a picture x, x = start + P z, where P is `amplify`.
 
-    A change of variables, Nocedal and Wright, Numerical Optimization, section 5.1: gradients become Pᵀg, the
-    curvature PᵀHP. Low frequencies move the features less than high ones do, colours more than luminance
+    A change of variables, Nocedal and Wright, Numerical Optimization, section 5.1: gradients become Pᵀg,
+    the curvature PᵀHP. Low frequencies move the features less than high ones do, colours more than luminance
     does; P makes up for a part of that.
 
     Args:
@@ -56,7 +56,10 @@ def precondition(
         return PreconditionedState(with_extra_args.init(variables), variables)
 
     def update(
-        updates: jax.Array, state: PreconditionedState, params: jax.Array | None = None, **extra_args: object
+        updates: jax.Array,
+        state: PreconditionedState,
+        params: jax.Array | None = None,
+        **extra_args: object,
     ) -> tuple[jax.Array, PreconditionedState]:
         del params
         steps, inner = with_extra_args.update(change(updates), state.inner, state.variables, **extra_args)
@@ -77,8 +80,8 @@ def amplify(
 
     Args:
       x: `[H, W, 3]`.
-      power: the gain of a frequency f is (f² + knee²)^(-power / 2), scaled so that white noise keeps its mean
-        square.
+      power: the gain of a frequency f is (f² + knee²)^(-power / 2), scaled so that white noise keeps its
+        mean square.
       knee: cycles a pixel, below which the gain levels off.
       colour_gains: of luminance, red against green, and blue against yellow.
 

@@ -17,7 +17,7 @@ class Platform:
       precision: of the features where the user leaves it open.
       loop_on_device: run many steps in one program. Off on a CPU, where XLA runs convolutions inside a
         loop on one core, six times slower.
-      winograd: convolve wide layers by Winograd's algorithm. The libraries of accelerators do so themselves.
+      winograd: convolve wide layers by Winograd's algorithm; accelerators' libraries do so themselves.
       fill_memory: make a batch as large as the memory allows. Off on a CPU, where smaller ones are faster.
       compiler_options: passed to XLA, name and value each.
     """

@@ -170,7 +170,9 @@ def run_sweep(
         if not left:
             continue
         of_group, of_left = ([resolved[number] for number in part] for part in (group, left))
-        prepare = functools.partial(Preparation, network, platform=platform, contents=contents, styles=styles)
+        prepare = functools.partial(
+            Preparation, network, platform=platform, contents=contents, styles=styles
+        )
         plans = _plan_levels(everywhere, spec, prepare, mesh, of_group, of_left, batch)
         for chosen in in_batches(left, plans[-1].layout.size):
             outcomes, ended = engine.run(

@@ -60,8 +60,8 @@ class Config:
     )
     style_loss: tuple[str, ...] | None = _setting(
         None,
-        f"what the style term of recipe normalized compares, of {', '.join(STYLE_TERMS)}; several, separated by "
-        "commas, share the style weight equally, or as in gram:2,moments:1 (default: gram)",
+        f"what the style term of recipe normalized compares, of {', '.join(STYLE_TERMS)}; several, "
+        "separated by commas, share the style weight equally, or as in gram:2,moments:1 (default: gram)",
     )
     optimizer: str | optax.GradientTransformation = _setting("lbfgs", f"one of {', '.join(OPTIMIZERS)}")
     steps: int = _setting(80, "updates of the picture, one evaluation of loss and gradient each")
@@ -69,7 +69,7 @@ class Config:
         "auto",
         "how many sizes to paint at, coarse to fine, each twice the one before; the last has all the "
         "steps, the others three tenths, 30 at most; more make broader strokes; auto begins at about 256 "
-        "pixels, and paints pictures up to about that at their own size only",
+        "pixels, with vgg19-lite at about 128",
     )
     tolerance: float = _setting(
         0.0,
@@ -173,7 +173,7 @@ def _check_choice(name: str, value: Any, choices: tuple[str, ...], *types: type)
 
 
 def described(config: Config) -> dict[str, Any]:
-    """The settings, ready for JSON; an extractor, recipe or optimizer that was passed by its name or type."""
+    """The settings, ready for JSON; an extractor, recipe or optimizer by its name or type."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, Extractor | Recipe):

@@ -97,7 +97,7 @@ class Progress(NamedTuple):
     """Item -> an entry for each evaluation since the last call: `step`, `size`, `seconds`, `total`, and the
     unweighted loss of each term."""
     best_pixels: Callable[..., np.ndarray]
-    """`(item) -> [H, W, 3]`, its best picture so far at the full size; the first item's if none is named."""
+    """`(item) -> [H, W, 3]`, its best picture so far at the full size; by default the first item's."""
 
 
 Callback = Callable[[Progress], bool | None]
@@ -309,9 +309,7 @@ def _progress(
         )
         for slot, number in used.items()
     }
-    return first._replace(
-        step=first.step + len(state.losses) - 1, entries=entries, best_pixels=best_pixels
-    )
+    return first._replace(step=first.step + len(state.losses) - 1, entries=entries, best_pixels=best_pixels)
 
 
 def entries_of(spec: Spec, traces: Sequence[Trace], since: int = 0) -> list[dict[str, float]]:

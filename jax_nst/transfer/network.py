@@ -9,11 +9,12 @@ import jax
 from jax_nst.losses import Recipe
 from jax_nst.losses.recipes import find_recipe
 from jax_nst.losses.term import PIXELS
-from jax_nst.models.download import DownloadError, find_or_download, sha256
+from jax_nst.models.download import DownloadError, find_or_download
 from jax_nst.models.extractor import Extractor, Params
 from jax_nst.models.vgg import LAYERS, network_of, vgg
 from jax_nst.models.wavelet import wavelet
 from jax_nst.models.weights import load_params
+from jax_nst.runtime.files import sha256
 from jax_nst.runtime.platform import Platform, current_platform
 from jax_nst.transfer.config import Config
 from jax_nst.transfer.spec import resolve_terms

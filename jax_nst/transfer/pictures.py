@@ -86,9 +86,7 @@ def fit_style(extractor: Extractor, level: Level, style: Pixels) -> np.ndarray:
     else:
         size = min(max(least, level.size), own)
     shape = fit_size(pixels.shape, size)
-    check_side(
-        "the style image", level, extractor, shape, "give a larger style_size, or another image"
-    )
+    check_side("the style image", level, extractor, shape, "give a larger style_size, or another image")
     return resize(pixels, shape)
 
 

@@ -121,11 +121,11 @@ def _bytes_of_one(network: Network, level: Level, programs: StepPrograms, num_de
     pixels = jax.ShapeDtypeStruct((*level.shape, 3), jnp.float32)
     plain = extractor.plain(network.params)
     features = jax.eval_shape(lambda x: extractor.apply(plain, x, layers), pixels) if layers else {}
-    states = jax.eval_shape(programs.init, jax.ShapeDtypeStruct((num_devices, *level.shape, 3), jnp.float32))
+    states = jax.eval_shape(
+        programs.init, jax.ShapeDtypeStruct((num_devices, *level.shape, 3), jnp.float32)
+    )
     return _num_bytes(states) // num_devices + 4 * _num_bytes(features)
 
 
 def _num_bytes(tree: Any) -> int:
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
-
-

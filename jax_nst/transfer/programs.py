@@ -111,7 +111,9 @@ def _batched(
 ) -> tuple[Callable[[jax.Array], State], Any]:
     """The same for a batch: `init(pixels [items, H, W, 3])`, `update(states, params, tables, weights)`."""
 
-    def one(state: State, params: Params, tables: Tables, rows: tuple[Any, Any], weights: LossWeights) -> Any:
+    def one(
+        state: State, params: Params, tables: Tables, rows: tuple[Any, Any], weights: LossWeights
+    ) -> Any:
         content = jax.tree.map(lambda table: table[rows[0]], tables.content)
         style = jax.tree.map(lambda table: table[rows[1]], tables.style)
         return update(state, params, {**content, **style}, weights)

@@ -1,7 +1,7 @@
 """Config -> Spec: every setting resolved once, into records that are hashable and look nothing up.
 
-Compiled programs are keyed by parts of a `Spec`, and a sweep groups its items by it. What may differ between
-the items of one program, such as loss weights, is an argument and not part of the `Spec`.
+Compiled programs are keyed by parts of a `Spec`, and a sweep groups its items by it. What may differ
+between the items of one program, such as loss weights, is an argument and not part of the `Spec`.
 """
 
 import dataclasses
@@ -19,9 +19,6 @@ from jax_nst.models.partition import REMATS
 from jax_nst.optim import make_optimizer
 from jax_nst.runtime.platform import Platform
 from jax_nst.transfer.config import DEFAULT_SIZE, Config
-
-COARSEST = 256
-"""Pixels, the longer side of the picture that `scales="auto"` begins with, or as near as halving comes."""
 
 _FACTOR = 2  # from one level to the next
 _SHARE, _MOST = 0.3, 30  # of the steps, and steps, at each level but the last
@@ -60,7 +57,7 @@ class Spec:
       levels: coarse to fine; the last one paints the picture itself.
       optimizer: of the angles of the pixels.
       remats: choices of `partition.REMATS`, the most wanted first; the first that fits is taken.
-      tolerance: stop when `config.PATIENCE` steps have lowered the loss by no more than this share; 0: never.
+      tolerance: stop when `config.PATIENCE` steps have lowered the loss by no more than this share, if > 0.
       save_every: chunks of steps end at multiples of this; 0: anywhere.
       platform: what the device wants.
     """
@@ -126,11 +123,11 @@ def picture_shape(config: Config, shape: tuple[int, ...]) -> tuple[int, int]:
 def _levels(config: Config, extractor: Extractor, shape: tuple[int, ...]) -> tuple[Level, ...]:
     """Coarse to fine. The last level has all the steps, the others a few: more make no difference to it.
 
-    The coarsest level settles the large shapes, so `auto` begins at about the same size for every picture.
+    The coarsest level settles the large shapes, so `auto` begins at about the same size for every picture, `Extractor.coarsest_size`.
     """
     size = picture_size(config, shape)
     if config.scales == "auto":
-        count = 1 + max(0, round(math.log(size / COARSEST, _FACTOR)))
+        count = 1 + max(0, round(math.log(size / extractor.coarsest_size, _FACTOR)))
     else:
         count = int(config.scales)
     sizes = [max(1, round(size * _FACTOR**-power)) for power in reversed(range(1, count))]
@@ -292,16 +289,14 @@ def resolve_weights(config: Config, extractor: Extractor, level: Level) -> LossW
     return LossWeights(terms, layers)
 
 
-def _layer_weights(
-    config: Config, recipe: Recipe, term: Term, own: tuple[float, ...] | None
-) -> np.ndarray:
-    """`[groups]`: the user's, else the term's own, else those of the mean; of a pair, the mean of its two."""
+def _layer_weights(config: Config, recipe: Recipe, term: Term, own: tuple[float, ...] | None) -> np.ndarray:
+    """`[groups]`: the user's, else the term's own, else equal ones; of a pair of layers, their mean."""
     given = config.style_layer_weights if term.reference == "style" else None
     weights = given or own or (1.0,) * len(term.layers)
     if len(weights) != len(term.layers):
         raise ValueError(
-            f"there are {len(term.layers)} style layers but {len(weights)} style_layer_weights; give one for "
-            f"each of {', '.join(term.layers)}"
+            f"there are {len(term.layers)} style layers but {len(weights)} style_layer_weights; give one "
+            f"for each of {', '.join(term.layers)}"
         )
     by_layer = dict(zip(term.layers, weights, strict=True))
     of_groups = np.array([np.mean([by_layer[layer] for layer in group]) for group in term.groups])

@@ -61,9 +61,7 @@ class TargetPrograms(NamedTuple):
 
 
 @functools.lru_cache(maxsize=8)
-def target_programs(
-    extractor: Extractor, terms: tuple[Term, ...], platform: Platform
-) -> TargetPrograms:
+def target_programs(extractor: Extractor, terms: tuple[Term, ...], platform: Platform) -> TargetPrograms:
     """The programs that compute the targets of these terms."""
     of_content, of_style = (
         tuple(term for term in terms if term.reference == reference) for reference in ("content", "style")

@@ -19,7 +19,7 @@ from jax_nst.transfer.pictures import Pixels, Source, Start, blend_shares
 from jax_nst.transfer.plan import Plan, objects_of, plan_one
 from jax_nst.transfer.programs import score_program
 from jax_nst.transfer.provenance import made_with
-from jax_nst.transfer.spec import Spec, resolve, resolve_weights
+from jax_nst.transfer.spec import Spec, picture_shape, resolve, resolve_weights
 from jax_nst.transfer.targets import Item, Preparation
 
 
@@ -103,14 +103,12 @@ def run(
             setup_seconds.append(time.perf_counter() - began)
             yield plan
 
-    (outcome,), _ = run_engine(
-        spec, plans(), [(0, item)], callback=callback, on_setup=setup_seconds.append
-    )
+    (outcome,), _ = run_engine(spec, plans(), [(0, item)], callback=callback, on_setup=setup_seconds.append)
     if outcome.status is Status.FAILED or outcome.pixels is None:
         reason = outcome.message.partition(": ")[2]
         raise FloatingPointError(reason) if len(outcome.losses) else ValueError(reason)
     history = {
-        **describe(network, config, spec, shares),
+        **describe(network, config, np.shape(content), shares),
         "compile_seconds": sum(setup_seconds),
         "steps": history_of(spec, outcome),
     }
@@ -127,9 +125,11 @@ def run(
     return Result(outcome.pixels, history, score, outcome.status, outcome.message)
 
 
-def describe(network: Network, config: Config, spec: Spec, shares: Sequence[float]) -> dict[str, Any]:
-    """What a picture was made with, ready for JSON."""
-    height, width = spec.levels[-1].shape
+def describe(
+    network: Network, config: Config, shape: tuple[int, ...], shares: Sequence[float]
+) -> dict[str, Any]:
+    """What a picture of a content of `shape` [H, W, 3] is made with, ready for JSON."""
+    height, width = picture_shape(config, shape)
     blend = None if len(shares) == 1 else list(shares)
     return {**made_with(network, config), "blend": blend, "size": [width, height]}
 
