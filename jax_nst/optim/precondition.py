@@ -30,8 +30,8 @@ def precondition(
     """Runs an optimizer in variables z of a picture x, x = start + P z, where P is `amplify`.
 
     A change of variables, Nocedal and Wright, Numerical Optimization, section 5.1: gradients become Pᵀg,
-    the curvature PᵀHP. Low frequencies move the features less than high ones do, colours more than luminance
-    does; P makes up for a part of that.
+    the curvature PᵀHP. Low frequencies move the features less than high ones do, and colours less than
+    luminance; P makes up for a part of that.
 
     Args:
       optimizer: any Optax transformation.

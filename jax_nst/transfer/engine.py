@@ -159,7 +159,7 @@ def run(
     traces: dict[int, tuple[Trace, ...]] = {number: () for number, _ in batch}
     spent = dict.fromkeys(traces, 0.0)
     starts: dict[int, np.ndarray] = {}
-    planned = 0
+    planned, interrupted = 0, False
     for plan, is_last in zip(plans, _last_of(spec.levels), strict=True):
         first = Progress(
             tuple(number for number, _ in batch),
@@ -185,9 +185,10 @@ def run(
                 outcomes[number] = _outcome(spec, *made, level.interrupted)
         starts = level.pixels
         planned += plan.level.steps + 1
-        if level.interrupted:
+        interrupted = level.interrupted
+        if interrupted:
             break
-    return [outcomes[number] for number in sorted(outcomes)], level.interrupted
+    return [outcomes[number] for number in sorted(outcomes)], interrupted
 
 
 def _last_of(levels: Sequence[Any]) -> list[bool]:

@@ -123,7 +123,8 @@ def picture_shape(config: Config, shape: tuple[int, ...]) -> tuple[int, int]:
 def _levels(config: Config, extractor: Extractor, shape: tuple[int, ...]) -> tuple[Level, ...]:
     """Coarse to fine. The last level has all the steps, the others a few: more make no difference to it.
 
-    The coarsest level settles the large shapes, so `auto` begins at about the same size for every picture, `Extractor.coarsest_size`.
+    The coarsest level settles the large shapes, so `auto` begins at about the same size for every picture,
+    `Extractor.coarsest_size`.
     """
     size = picture_size(config, shape)
     if config.scales == "auto":
