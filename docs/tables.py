@@ -6,6 +6,9 @@ The site generator loads this module and calls `define_env`; a page then writes 
 import dataclasses
 from typing import Any
 
+_REPEAT = "repeat this option to specify a list of values"
+"""What absl adds to the help of a flag that may be repeated; the project's own text says so already."""
+
 
 def settings_table() -> str:
     """The fields of `Config`: the flag, its default, and the documentation of the field."""
@@ -55,4 +58,5 @@ def _default(flag: Any) -> str:
 
 
 def _escape(text: str) -> str:
+    text = " ".join(text.split()).removesuffix(_REPEAT).rstrip("; ")
     return text.replace("|", "\\|").replace("<", "&lt;")
