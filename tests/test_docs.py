@@ -16,7 +16,7 @@ from conftest import ROOT
 
 import jax_nst
 from jax_nst.cli.flags import define_flags
-from jax_nst.losses.recipes import RECIPES
+from jax_nst.losses import RECIPE_NAMES, STYLE_TERMS
 
 DOCS = ROOT / "docs"
 PAGES = (ROOT / "README.md", *sorted(DOCS.glob("*.md")))
@@ -121,9 +121,18 @@ def test_a_row_has_the_default_and_the_documentation_of_the_field(tables):
 
 def test_every_recipe_and_package_is_described():
     losses, design = ((DOCS / name).read_text() for name in ("losses.md", "design.md"))
-    assert all(losses.count(f"`{name}`") >= 2 for name in RECIPES)
+    assert all(losses.count(f"`{name}`") >= 2 for name in (*RECIPE_NAMES, *STYLE_TERMS))
     packages = [path.parent.name for path in (ROOT / "jax_nst").glob("*/__init__.py")]
     assert all(f"| `{name}` |" in design for name in packages)
+
+
+def test_the_examples_of_extending_run(capsys):
+    examples = blocks((DOCS / "extending.md").read_text(), "python")
+    assert all(example.count("\n") < 30 for example in examples)
+    exec(compile("\n".join(examples), "extending.md", "exec"), {})
+    detail_loss, name, message = capsys.readouterr().out.splitlines()[1:]
+    assert detail_loss.startswith("[")
+    assert (name, message) == ("blur", "ok")
 
 
 def test_every_public_name_is_in_the_reference():
