@@ -32,8 +32,8 @@ def initialize(
     except (ValueError, RuntimeError) as error:
         raise PeerError(
             f"the processes cannot connect ({_first_line(error)}); pass each the same "
-            "--coordinator_address and --num_processes and a distinct --process_id, or start them with Slurm, "
-            "MPI or on a TPU pod"
+            "--coordinator_address and --num_processes and a distinct --process_id, or start them with "
+            "Slurm, MPI or on a TPU pod"
         ) from error
 
 

@@ -25,8 +25,8 @@ def keep_pages(*, threads: bool = False) -> None:
     jax.config.update("jax_cpu_enable_async_dispatch", threads)
     settings = _SETTINGS
     if threads:
-        # A single arena lets threads reuse each other's memory. Its lock slows XLA's compiler threads down, so
-        # it is not the default.
+        # A single arena lets threads reuse each other's memory. It is not the default: its lock slows
+        # down the threads of XLA's compiler.
         settings = {_ARENA_MAX: 1, **_SETTINGS}
     if "GLIBC_TUNABLES" in os.environ or any(name.startswith("MALLOC_") for name in os.environ):
         return
