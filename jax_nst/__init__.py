@@ -2,24 +2,68 @@
 
 from jax_nst.images import load_image as load_image
 from jax_nst.images import save_image as save_image
+from jax_nst.losses import ABSOLUTE_VARIATION as ABSOLUTE_VARIATION
+from jax_nst.losses import CONTENT as CONTENT
+from jax_nst.losses import CROSS_LAYER as CROSS_LAYER
+from jax_nst.losses import GRAM as GRAM
+from jax_nst.losses import MOMENTS as MOMENTS
+from jax_nst.losses import RECIPES as RECIPES
+from jax_nst.losses import TOTAL_VARIATION as TOTAL_VARIATION
+from jax_nst.losses import Losses as Losses
+from jax_nst.losses import LossWeights as LossWeights
+from jax_nst.losses import Recipe as Recipe
+from jax_nst.losses import Target as Target
+from jax_nst.losses import Term as Term
+from jax_nst.losses import gram_matrix as gram_matrix
+from jax_nst.losses import make_objective as make_objective
+from jax_nst.models.extractor import Extractor as Extractor
 from jax_nst.models.vgg import extract_features as extract_features
+from jax_nst.models.vgg import vgg as vgg
+from jax_nst.models.wavelet import wavelet as wavelet
 from jax_nst.models.weights import load_params as load_params
+from jax_nst.optim import guarded_lbfgs as guarded_lbfgs
+from jax_nst.optim import make_step as make_step
+from jax_nst.optim import precondition as precondition
 from jax_nst.sweeps.grid import Grid as Grid
 from jax_nst.sweeps.sweeping import SweepResult as SweepResult
 from jax_nst.sweeps.sweeping import sweep as sweep
 from jax_nst.transfer.config import Config as Config
+from jax_nst.transfer.engine import Progress as Progress
+from jax_nst.transfer.engine import Status as Status
 from jax_nst.transfer.transfer import Result as Result
 from jax_nst.transfer.transfer import stylize as stylize
 
 __all__ = [
+    "ABSOLUTE_VARIATION",
+    "CONTENT",
+    "CROSS_LAYER",
+    "GRAM",
+    "MOMENTS",
+    "RECIPES",
+    "TOTAL_VARIATION",
     "Config",
+    "Extractor",
     "Grid",
+    "LossWeights",
+    "Losses",
+    "Progress",
+    "Recipe",
     "Result",
+    "Status",
     "SweepResult",
+    "Target",
+    "Term",
     "extract_features",
+    "gram_matrix",
+    "guarded_lbfgs",
     "load_image",
     "load_params",
+    "make_objective",
+    "make_step",
+    "precondition",
     "save_image",
     "stylize",
     "sweep",
+    "vgg",
+    "wavelet",
 ]

@@ -1,231 +1,195 @@
-"""Pixels -> scalar: binds an extractor to the losses.
+"""Pixels -> scalar: the weighted sum of the terms.
 
-Targets, loss weights and params are arguments of the objective, never captured: a
-sweep can vmap over any of them, and no weight becomes a constant of the program.
+Targets, loss weights and params are arguments of the objective, never captured: a sweep can vmap over any
+of them, and no network weight becomes a constant of the program.
 """
 
-import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jax_nst.losses.recipes import Recipe
-from jax_nst.losses.terms import Losses, at_least_float32, content_loss, gram_matrix, style_loss
-from jax_nst.models.extractor import Extractor, Params
-from jax_nst.models.partition import Part, bands, join, whole
-
-
-class Target(NamedTuple):
-    """What a layer should look like, and what a squared difference from it costs."""
-
-    value: jax.Array
-    """Content: features `[h, w, C]`. Style: Gram matrix `[C, C]`."""
-    coefficient: jax.Array
-    """`[]`, or `[C, C]` where each entry of a Gram matrix has its own."""
-
-
-class Targets(NamedTuple):
-    """Layer name -> target, computed once before the first step."""
-
-    content: dict[str, Target]
-    style: dict[str, Target]
-
-
-class LossWeights(NamedTuple):
-    """Factors of the three terms, each `[]`."""
-
-    content: jax.Array
-    style: jax.Array
-    tv: jax.Array
-
+from jax_nst.losses.term import PIXELS, Losses, LossWeights, Target, Targets, Term, group_key
+from jax_nst.models.extractor import Extractor, Features, Params
+from jax_nst.models.partition import Part, Reduce, reduce_features
 
 Objective = Callable[[jax.Array, Params, Targets, LossWeights], tuple[jax.Array, Losses]]
+"""`(pixels [H, W, 3], params, targets, loss weights) -> (total [], Losses)`."""
+
+Statistics = dict[str, dict[str, Any]]
+"""Name of a term -> key of a group -> statistic."""
 
 
-def content_targets(
-    extractor: Extractor, recipe: Recipe, params: Params, content: ArrayLike, layers: Sequence[str]
-) -> dict[str, Target]:
-    """The features of a content, `[H, W, 3]`, at the size of the picture to be made."""
-    features = extractor.apply(params, jnp.asarray(content), tuple(layers))
-    wanted = {layer: at_least_float32(features[layer]) for layer in layers}
-    return {
-        layer: Target(value, recipe.content_scale(value) / len(layers)) for layer, value in wanted.items()
-    }
-
-
-def style_grams(
-    extractor: Extractor, params: Params, style: ArrayLike, layers: Sequence[str]
-) -> dict[str, jax.Array]:
-    """The Gram matrices of a style, `[H', W', 3]` of any size: layer -> `[C, C]`."""
-    carry, grams = jnp.asarray(style), {}
-    for stage in extractor.stages(tuple(layers)):
-        parts = bands(stage, carry, extractor.reach)
-        carry, _, found = _measure(parts, layers, params, carry, {}, sparing=True)
-        grams |= found
-    return {layer: grams[layer] for layer in layers}
-
-
-def mix_grams(grams: Sequence[Mapping[str, jax.Array]], shares: jax.Array) -> dict[str, jax.Array]:
-    """One style of several: the mean of their Gram matrices by `shares`, `[styles]`."""
-    return {
-        layer: sum(
-            (share * gram[layer] for share, gram in zip(shares, grams, strict=True)),
-            start=jnp.zeros_like(first),
-        )
-        for layer, first in grams[0].items()
-    }
-
-
-def style_targets(
-    extractor: Extractor,
-    recipe: Recipe,
-    grams: Mapping[str, jax.Array],
-    weights: Sequence[ArrayLike] | jax.Array,
-    positions: Mapping[str, ArrayLike],
-) -> dict[str, Target]:
-    """Gram matrices with what a difference from them costs.
-
-    Args:
-      extractor: where they come from.
-      recipe: says what a difference costs.
-      grams: of one style, or a mixture of several: layer -> `[C, C]`.
-      weights: one for each layer, in the order of `grams`.
-      positions: how many the picture has in each layer, `num_positions`.
-    """
-    scales = {
-        layer: recipe.style_scale(gram, positions[layer], extractor.relative_to_entries)
-        for layer, gram in grams.items()
-    }
-    return {
-        layer: Target(grams[layer], weight * scale)
-        for weight, (layer, scale) in zip(weights, scales.items(), strict=True)
-    }
-
-
-def num_positions(
-    extractor: Extractor, params: Params, shape: tuple[int, ...], layers: Sequence[str]
-) -> dict[str, int]:
-    """How many positions each layer has, of a picture of `shape` [H, W, 3]."""
-    pixels = jax.ShapeDtypeStruct(shape, jnp.float32)
-    params = extractor.plain(params)
-    features = jax.eval_shape(lambda x: extractor.apply(params, x, tuple(layers)), pixels)
-    return {layer: math.prod(feature.shape[:2]) for layer, feature in features.items()}
-
-
-REMATS = ("none", "block1", "all")
-"""Which stages of the extractor are computed once more for the gradient, instead of kept: VGG's blocks, the
-wavelets' scales. Large ones then in bands of rows."""
-
-
-def make_objective(
-    extractor: Extractor, variation: Callable[[jax.Array], jax.Array], *, remat: str = "none"
-) -> Objective:
-    """The function that is minimised.
+def make_objective(extractor: Extractor, terms: Sequence[Term], *, remat: str = "none") -> Objective:
+    """The function that is minimised: eq. 7 of Gatys et al. 2015, for any terms.
 
     Args:
       extractor: where the features come from.
-      variation: `(pixels) -> []`, the total variation of the recipe.
-      remat: one of `REMATS`; less memory for more time (Chen et al. 2016, arXiv:1604.06174).
+      terms: what is compared, each with its layers.
+      remat: one of `partition.REMATS`.
 
     Returns:
-      `objective(pixels [H, W, 3], params, targets, loss_weights) -> ([], Losses)`, eq. 7 of
-      Gatys et al. 2015 with a total variation. Which layers it computes is read
-      from the keys of `targets`.
+      `objective(pixels, params, targets, loss_weights)`; pure, for one picture.
+
+    Example:
+      >>> objective = make_objective(extractor, terms)  # doctest: +SKIP
+      >>> total, losses = objective(pixels, params, targets, loss_weights)  # doctest: +SKIP
+      >>> losses["style"]  # doctest: +SKIP
     """
 
     def objective(
         pixels: jax.Array, params: Params, targets: Targets, loss_weights: LossWeights
     ) -> tuple[jax.Array, Losses]:
-        stages = extractor.stages(tuple(dict.fromkeys((*targets.content, *targets.style))))
-        num_again = {"none": 0, "block1": 1, "all": len(stages)}[remat]
-        carry, content, style = pixels, jnp.zeros(()), jnp.zeros(())
-        for number, stage in enumerate(stages):
-            again = number < num_again
-            parts = bands(stage, carry, extractor.reach) if again else [whole(stage)]
-            carry, of_content, grams = _measure(
-                parts, tuple(targets.style), params, carry, targets.content, sparing=again
-            )
-            of_style = [style_loss(gram, *targets.style[layer]) for layer, gram in grams.items()]
-            content, style = content + of_content, style + sum(of_style, jnp.zeros(()))
-        tv = variation(pixels)
-        total = loss_weights.content * content + loss_weights.style * style + loss_weights.tv * tv
-        return total, Losses(total, content, style, tv)
+        found = _distances(extractor, terms, params, pixels, targets, remat)
+        losses = {name: jnp.sum(loss_weights.layers[name] * of_term) for name, of_term in found.items()}
+        total = sum((loss_weights.terms[name] * loss for name, loss in losses.items()), jnp.zeros(()))
+        return total, Losses(total, losses)
 
     return objective
 
 
-def _measure(
-    parts: Sequence[Part],
-    style_layers: Sequence[str],
+def _distances(
+    extractor: Extractor,
+    terms: Sequence[Term],
     params: Params,
-    carry: Any,
-    targets: Mapping[str, Target],
-    *,
-    sparing: bool,
-) -> tuple[Any, jax.Array, dict[str, jax.Array]]:
-    """What the next stage takes, the content loss of the features of this one, and their Gram matrices.
+    pixels: jax.Array,
+    targets: Targets,
+    remat: str,
+) -> dict[str, jax.Array]:
+    """Name of a term -> `[groups]`, the distance of each group of layers."""
+
+    def reduce(features: Features, part: Part, aligned: Targets) -> tuple[dict[str, Any], Features]:
+        sums, kept = {}, {}
+        for term, group in _groups(terms):
+            if not _in_parts(term, group, features):
+                kept |= _needed(group, features)
+                continue
+            statistic = _statistic(term, group, features)
+            if term.combine == "additive":
+                sums[_key(term, group)] = jax.tree.map(lambda x: part.share * x, statistic)
+            else:
+                value, coefficient = aligned[term.name][group_key(group)]
+                value = jax.tree.map(lambda x: x[part.rows], value)
+                sums[_key(term, group)] = term.distance(statistic, Target(value, coefficient))
+        return sums, kept
+
+    aligned = {term.name: targets[term.name] for term in terms if term.combine == "aligned"}
+    sums, kept = _reduce(extractor, terms, params, pixels, reduce, aligned, remat)
+
+    def distance(term: Term, group: tuple[str, ...]) -> jax.Array:
+        found = sums.get(_key(term, group))
+        if found is not None and term.combine == "aligned":
+            return found
+        statistic = _statistic(term, group, kept) if found is None else found
+        return term.distance(statistic, targets[term.name][group_key(group)] if term.target else None)
+
+    return {term.name: jnp.stack([distance(term, group) for group in term.groups]) for term in terms}
+
+
+def measure_statistics(
+    extractor: Extractor, terms: Sequence[Term], params: Params, pixels: ArrayLike
+) -> Statistics:
+    """The statistics of a reference picture, `[H, W, 3]`, for all of `terms`, computed sparing memory."""
+
+    def reduce(features: Features, part: Part, arguments: Any) -> tuple[dict[str, Any], Features]:
+        del arguments
+        sums, kept = {}, {}
+        for term, group in _groups(terms):
+            if term.combine == "additive" and _in_parts(term, group, features):
+                statistic = _statistic(term, group, features)
+                sums[_key(term, group)] = jax.tree.map(lambda x: part.share * x, statistic)
+            else:
+                kept |= _needed(group, features)
+        return sums, kept
+
+    sums, kept = _reduce(extractor, terms, params, jnp.asarray(pixels), reduce, {}, "all")
+    statistics: Statistics = {}
+    for term, group in _groups(terms):
+        found = sums.get(_key(term, group))
+        found = _statistic(term, group, kept) if found is None else found
+        statistics.setdefault(term.name, {})[group_key(group)] = found
+    return statistics
+
+
+def mix_statistics(statistics: Sequence[Statistics], shares: jax.Array) -> Statistics:
+    """One style of several: the means of their statistics, weighted by `shares`, `[styles]`."""
+    return jax.tree.map(
+        lambda *of_styles: sum(
+            (share * x for share, x in zip(shares, of_styles, strict=True)),
+            start=jnp.zeros_like(of_styles[0]),
+        ),
+        *statistics,
+    )
+
+
+def make_targets(
+    terms: Sequence[Term], statistics: Statistics, num_positions: Mapping[str, ArrayLike]
+) -> Targets:
+    """Targets from the statistics of the references.
 
     Args:
-      parts: of the stage.
-      style_layers: whose Gram matrices are wanted.
-      params: of the extractor.
-      carry: what the stage takes.
-      targets: of the content.
-      sparing: of memory: one part after the other, each computed again for the gradient.
+      terms: all with a reference.
+      statistics: of these terms.
+      num_positions: layer -> how many positions the picture has there; see `count_positions`.
     """
-    found = []
-    for part in parts:
-        # The sums are taken within the part: else its features would be kept for them.
-        of_part = functools.partial(_measure_part, part, tuple(style_layers))
-        of_part = _computed_again(of_part) if sparing else of_part
-        after, content, grams = of_part(params, carry, targets)
-        if sparing:
-            carry, after = _after([content, *(gram[0, 0] for gram in grams.values())], (carry, after))
-        found.append((after, content, grams))
-    afters, contents, grams = zip(*found, strict=True)
-    return join(afters), sum(contents, jnp.zeros(())), jax.tree.map(lambda *of: sum(of[1:], of[0]), *grams)
+    targets: Targets = {}
+    for term, group in _groups(terms):
+        assert term.target is not None
+        statistic = statistics[term.name][group_key(group)]
+        target = term.target(statistic, num_positions[group[-1]])
+        targets.setdefault(term.name, {})[group_key(group)] = target
+    return targets
 
 
-def _measure_part(
-    part: Part, style_layers: Sequence[str], params: Params, carry: Any, targets: Mapping[str, Target]
-) -> tuple[Any, jax.Array, dict[str, jax.Array]]:
-    after, features = part.stage(params, carry)
-    content = [
-        content_loss(features[layer], target.value[part.rows], target.coefficient)
-        for layer, target in targets.items()
-        if layer in features
-    ]
-    grams = {
-        layer: part.share * gram_matrix(features[layer]) for layer in style_layers if layer in features
+def count_positions(
+    extractor: Extractor, params: Params, shape: tuple[int, ...], layers: Sequence[str]
+) -> dict[str, int]:
+    """How many positions each layer has, of a picture of `shape` [H, W, 3]."""
+    params = extractor.plain(params)
+    own = tuple(layer for layer in dict.fromkeys(layers) if layer != PIXELS)
+    pixels = jax.ShapeDtypeStruct(shape, jnp.float32)
+    features = jax.eval_shape(lambda x: extractor.apply(params, x, own), pixels) if own else {}
+    return {PIXELS: math.prod(shape[:2])} | {
+        layer: math.prod(feature.shape[:2]) for layer, feature in features.items()
     }
-    return after, sum(content, jnp.zeros(())), grams
 
 
-def _computed_again(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same, of which nothing is kept for the gradient but the arguments.
+def _reduce(
+    extractor: Extractor,
+    terms: Sequence[Term],
+    params: Params,
+    pixels: jax.Array,
+    reduce: Reduce,
+    arguments: Any,
+    remat: str,
+) -> tuple[dict[Any, Any], Features]:
+    """`reduce_features` of all layers of `terms`; the picture itself is kept too."""
+    layers = tuple(dict.fromkeys(layer for term in terms for layer in term.layers if layer != PIXELS))
+    if not layers:
+        return {}, {PIXELS: pixels}
+    sums, kept = reduce_features(extractor, params, pixels, layers, reduce, arguments, remat=remat)
+    return sums, {**kept, PIXELS: pixels}
 
-    As `jax.checkpoint`, but that XLA's CPU takes what is computed again for what it has already: here it
-    follows from the gradient that it is computed for.
-    """
 
-    def backward(arguments: Any, cotangents: Any) -> Any:
-        params, carry, targets = arguments
-        carry = _after([jnp.ravel(cotangent)[0] for cotangent in jax.tree.leaves(cotangents)], carry)
-        return jax.vjp(function, params, carry, targets)[1](cotangents)
-
-    again = jax.custom_vjp(function)
-    again.defvjp(lambda *arguments: (function(*arguments), arguments), backward)
-    return again
+def _groups(terms: Sequence[Term]) -> list[tuple[Term, tuple[str, ...]]]:
+    return [(term, group) for term in terms for group in term.groups]
 
 
-def _after(values: Sequence[jax.Array], carry: Any) -> Any:
-    """What comes next, to be had only after `values`, `[]` each.
+def _key(term: Term, group: tuple[str, ...]) -> str:
+    return f"{term.name}/{group_key(group)}"
 
-    Else XLA's CPU leaves them, and the features with them, to the end.
-    """
-    nothing = jax.lax.stop_gradient(0 * sum(values, jnp.zeros(())))
-    return jax.tree.map(lambda x: x + nothing.astype(x.dtype), carry)
+
+def _in_parts(term: Term, group: tuple[str, ...], features: Features) -> bool:
+    """Whether the group can be reduced within a part: all its layers are of one stage."""
+    return term.combine != "global" and all(layer in features for layer in group)
+
+
+def _needed(group: tuple[str, ...], features: Features) -> Features:
+    return {layer: features[layer] for layer in group if layer in features}
+
+
+def _statistic(term: Term, group: tuple[str, ...], features: Features) -> Any:
+    return term.statistic(*(features[layer] for layer in group))

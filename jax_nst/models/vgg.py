@@ -6,6 +6,7 @@ those that Keras publishes, trained by Caffe on BGR, 0-255, mean subtracted;
 that preprocessing is the first line of the network, so pixels are RGB in [0, 1].
 """
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 from typing import Any
@@ -23,11 +24,11 @@ CHANNELS = (64, 128, 256, 512, 512)
 CONVOLUTIONS = {"vgg19": (2, 2, 4, 4, 4), "vgg16": (2, 2, 3, 3, 3), "vgg19-lite": (2, 2, 4)}
 """How many convolutions each block has. `vgg19-lite` is VGG19 cut after relu3_4."""
 
-CONTENT_LAYERS = {"vgg19": ("relu4_2",), "vgg16": ("relu4_2",), "vgg19-lite": ("relu3_3",)}
+CONTENT_LAYERS = {"vgg19": ("relu4_2",), "vgg16": ("relu4_2",), "vgg19-lite": ("relu3_1",)}
 STYLE_LAYERS = {
     "vgg19": ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
     "vgg16": ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
-    "vgg19-lite": ("relu1_1", "relu2_1", "relu3_1", "relu3_4"),
+    "vgg19-lite": ("relu1_1", "relu2_1", "relu3_1"),
 }
 POOLINGS = ("max", "average")
 
@@ -78,7 +79,7 @@ class VGG(nn.Module):
       network: one of `CONVOLUTIONS`.
       layers: the names of the features to return.
       pooling: `max`, as trained, or `average`, as Gatys et al. prefer.
-      precision: of the features, see `features.PRECISIONS`.
+      precision: of the features, one of `extractor.PRECISIONS`.
     """
 
     network: str
@@ -186,29 +187,21 @@ def network_of(params: Params) -> str:
 
 
 def _stages(layers: Sequence[str], *, network: str, pooling: str, precision: str) -> list[Stage]:
-    vgg = VGG(network, tuple(layers), pooling, precision)
+    module = VGG(network, tuple(layers), pooling, precision)
 
     def stage(params: Params, x: jax.Array, *, number: int) -> Any:
         variables = {"params": params, "winograd": params.get("winograd", {})}
-        return vgg.apply(variables, x, number, method="block")
+        return module.apply(variables, x, number, method="block")
 
-    return [functools.partial(stage, number=number) for number in vgg.blocks]
+    return [functools.partial(stage, number=number) for number in module.blocks]
 
 
-def _stride(layers: Sequence[str]) -> int:
+def _smallest_side(layers: Sequence[str]) -> int:
     return 2 ** (max(int(layer[4]) for layer in layers) - 1)
 
 
-def _halo(layers: Sequence[str], *, network: str) -> int:
-    # Each 3x3 convolution reaches one position of its block, 2^(block-1) pixels.
-    reach = sum(2 ** (int(conv[4]) - 1) for conv in needed_convs(network, layers))
-    return -(-reach // _stride(layers)) * _stride(layers)
-
-
-def _prepare(params: Params, *, precision: str) -> Params:
-    """With the kernels of wide layers transformed, on a CPU; other devices' libraries do such things."""
-    if jax.default_backend() != "cpu" or precision == "bfloat16":
-        return params
+def _transform(params: Params) -> Params:
+    """Adds the kernels of wide layers as Winograd's algorithm takes them."""
     wide = [
         conv
         for conv in params
@@ -219,46 +212,52 @@ def _prepare(params: Params, *, precision: str) -> Params:
 
 
 def _plain(params: Params) -> Params:
-    """What `_prepare` was given."""
+    """Undoes `_transform`."""
     return {name: value for name, value in params.items() if name != "winograd"}
 
 
+def vgg(
+    network: str, *, pooling: str = "max", precision: str = "float32", use_winograd: bool = False
+) -> Extractor:
+    """A VGG as an extractor; its params come from `weights.load_params`.
+
+    Args:
+      network: one of `CONVOLUTIONS`.
+      pooling: `max`, as trained, or `average`, as Gatys et al. prefer.
+      precision: of the features, one of `extractor.PRECISIONS`.
+      use_winograd: convolve wide layers by Winograd's algorithm, for CPUs. Not in bfloat16: its sums and
+        differences would cost most of the digits.
+
+    Returns:
+      The same object for the same arguments.
+
+    Raises:
+      ValueError: one of the arguments is not valid.
+    """
+    choices = {"network": tuple(CONVOLUTIONS), "pooling": POOLINGS, "precision": PRECISIONS}
+    for name, value in (("network", network), ("pooling", pooling), ("precision", precision)):
+        if value not in choices[name]:
+            raise ValueError(f"unknown {name} {value!r}; the valid ones are {', '.join(choices[name])}")
+    return _make(network, pooling, precision, use_winograd and precision != "bfloat16")
+
+
 @functools.cache
-def _extractor(network: str, pooling: str, precision: str) -> Extractor:
-    for name, value, choices in (("pooling", pooling, POOLINGS), ("precision", precision, PRECISIONS)):
-        if value not in choices:
-            raise ValueError(f"unknown {name} {value!r}; the valid ones are {', '.join(choices)}")
-    return Extractor(
+def _make(network: str, pooling: str, precision: str, use_winograd: bool) -> Extractor:
+    extractor = Extractor(
         name=network,
         layers=LAYERS[network],
         content_layers=CONTENT_LAYERS[network],
         style_layers=STYLE_LAYERS[network],
         stages=functools.partial(_stages, network=network, pooling=pooling, precision=precision),
-        stride=_stride,
-        halo=functools.partial(_halo, network=network),
-        reach=max(CONVOLUTIONS[network]),
-        smallest_side=_stride,
+        radius=max(CONVOLUTIONS[network]),
+        smallest_side=_smallest_side,
+        coarsest_size=128 if network == "vgg19-lite" else 256,
         whole="vgg19" if network == "vgg19-lite" else "",
-        tv_weight=65.0,
         cpu_batch=4,
-        prepare=functools.partial(_prepare, precision=precision),
-        plain=_plain,
     )
-
-
-def vgg19(*, pooling: str = "max", precision: str = "float32") -> Extractor:
-    """The 19-layer network; its params come from `weights.load_params`."""
-    return _extractor("vgg19", pooling, precision)
-
-
-def vgg16(*, pooling: str = "max", precision: str = "float32") -> Extractor:
-    """The 16-layer network; its params come from `weights.load_params`."""
-    return _extractor("vgg16", pooling, precision)
-
-
-def vgg19_lite(*, pooling: str = "max", precision: str = "float32") -> Extractor:
-    """VGG19 cut after relu3_4; its params are those of VGG19, and come with the package too."""
-    return _extractor("vgg19-lite", pooling, precision)
+    if use_winograd:
+        extractor = dataclasses.replace(extractor, prepare=_transform, plain=_plain)
+    return extractor
 
 
 def extract_features(params: Params, pixels: jax.Array, layers: Sequence[str]) -> Features:
@@ -275,6 +274,6 @@ def extract_features(params: Params, pixels: jax.Array, layers: Sequence[str]) -
     Raises:
       ValueError: a layer is unknown.
     """
-    extractor = _extractor(network_of(params), "max", "float32")
+    extractor = vgg(network_of(params))
     extractor.check_layers(layers)
-    return extractor.apply(params, pixels, layers)
+    return extractor.apply(params, jnp.asarray(pixels), layers)

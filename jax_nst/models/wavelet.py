@@ -172,30 +172,24 @@ def _stages(layers: Sequence[str], *, precision: str) -> list[Stage]:
     return [finest, *(functools.partial(scale, number=number) for number in range(2, coarsest + 1))]
 
 
-def _stride(layers: Sequence[str]) -> int:
-    return 2 ** (max(int(layer[-1]) for layer in layers) - 1)
-
-
-def _halo(layers: Sequence[str]) -> int:
-    # The blurs before a scale reach 2 positions of each finer one, the wavelets 3 of its own.
-    stride = _stride(layers)
-    return -(-(2 * (stride - 1) + _RADIUS * stride) // stride) * stride
-
-
 def _smallest_side(layers: Sequence[str]) -> int:
     # A mirrored border needs one position more than it is wide, at the coarsest scale.
-    return (_RADIUS + 1) * _stride(layers)
+    return (_RADIUS + 1) * 2 ** (max(int(layer[-1]) for layer in layers) - 1)
 
 
 def wavelet(*, precision: str = "float32") -> Extractor:
-    """The extractor; its params are `{}`."""
-    return _extractor(precision)
+    """The extractor; its params are `{}`, and it is the same object for the same precision.
+
+    Raises:
+      ValueError: the precision is unknown.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"unknown precision {precision!r}; the valid ones are {', '.join(PRECISIONS)}")
+    return _make(precision)
 
 
 @functools.cache
-def _extractor(precision: str) -> Extractor:
-    if precision not in PRECISIONS:
-        raise ValueError(f"unknown precision {precision!r}; the valid ones are {', '.join(PRECISIONS)}")
+def _make(precision: str) -> Extractor:
     content_layers, style_layers = layers_at((_SIDE, _SIDE))
     return Extractor(
         name="wavelet",
@@ -204,10 +198,6 @@ def _extractor(precision: str) -> Extractor:
         style_layers=style_layers,
         layers_at=layers_at,
         stages=functools.partial(_stages, precision=precision),
-        stride=_stride,
-        halo=_halo,
-        reach=_RADIUS + 1,  # an even number
+        radius=_RADIUS + 1,
         smallest_side=_smallest_side,
-        tv_weight=5.0,
-        relative_to_entries=True,
     )

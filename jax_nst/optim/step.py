@@ -1,23 +1,15 @@
-"""One update of the picture.
-
-The variables are angles: pixels = (1 + sin(angle)) / 2 keeps every picture inside [0, 1], so what is
-scored is what is saved; an iterate outside, clipped on saving, scores far worse. Logits do so too, but
-their slope at black and white is nearly nothing, and dark parts of a photograph stay as they are.
-"""
+"""One update of the picture: a pair of pure functions, `init` and `update`."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from jax_nst.losses.objective import LossWeights, Objective, Targets
-from jax_nst.losses.terms import Losses
+from jax_nst.losses import Losses, LossWeights, Objective, Targets
 from jax_nst.models.extractor import Params
-
-# A start is moved this far in from black and white, where the slope is zero.
-_MARGIN = 4 / 255
+from jax_nst.optim.bounds import to_angles, to_pixels
 
 
 class State(NamedTuple):
@@ -37,34 +29,33 @@ class Info(NamedTuple):
 
     losses: Losses
     """At the angles that the step started from."""
-
-
-def to_pixels(angles: jax.Array) -> jax.Array:
-    """Angles -> pixels in [0, 1], of the same shape."""
-    return 0.5 + 0.5 * jnp.sin(angles)
-
-
-def to_angles(pixels: jax.Array) -> jax.Array:
-    """Pixels -> angles, of the same shape; black and white are moved in by four 8-bit levels."""
-    return jnp.arcsin(2 * jnp.clip(pixels, _MARGIN, 1 - _MARGIN) - 1)
+    accepted: jax.Array
+    """`[]`, whether the optimizer kept these angles; always true for one that does not reject steps."""
+    length: jax.Array
+    """`[]`, root mean square of the step from them, in radians."""
 
 
 Update = Callable[[State, Params, Targets, LossWeights], tuple[State, Info]]
 
 
 def make_step(
-    objective: Objective, optimizer: optax.GradientTransformationExtraArgs
+    objective: Objective, optimizer: optax.GradientTransformation
 ) -> tuple[Callable[[jax.Array], State], Update]:
     """The pair that drives the picture; jit, vmap and donation are the caller's.
+
+    Args:
+      objective: as `make_objective` returns it.
+      optimizer: any Optax transformation of one array; it gets the loss as `value`.
 
     Returns:
       `init(pixels [H, W, 3]) -> State` and `update(state, params, targets, loss_weights) -> (State,
       Info)`, which makes one evaluation of the loss and its gradient.
     """
+    with_extra_args = optax.with_extra_args_support(optimizer)
 
     def init(pixels: jax.Array) -> State:
         angles = to_angles(pixels)
-        opt_state = optimizer.init(angles)
+        opt_state = with_extra_args.init(angles)
         # Optax leaves are weakly typed here and there; they would compile the second step anew.
         opt_state = jax.tree.map(lambda x: jnp.asarray(x).astype(jnp.asarray(x).dtype), opt_state)
         return State(angles, opt_state, angles, jnp.asarray(jnp.inf, angles.dtype))
@@ -72,8 +63,9 @@ def make_step(
     def update(
         state: State, params: Params, targets: Targets, loss_weights: LossWeights
     ) -> tuple[State, Info]:
-        # The optimizer is told of the mean under the weights: with large ones, squares would overflow.
-        scale = 1 / jnp.maximum(sum(loss_weights, jnp.zeros(())), jnp.finfo(jnp.float32).tiny)
+        # Divide by the sum of the loss weights so that squared gradients cannot overflow float32.
+        total_weight = sum(loss_weights.terms.values(), jnp.zeros(()))
+        scale = 1 / jnp.maximum(total_weight, jnp.finfo(jnp.float32).tiny)
 
         def of_angles(angles: jax.Array) -> tuple[jax.Array, Losses]:
             total, losses = objective(to_pixels(angles), params, targets, loss_weights)
@@ -84,8 +76,17 @@ def make_step(
         better = value < state.best_value
         best_angles = jnp.where(better, state.angles, state.best_angles)
         best_value = jnp.where(better, value, state.best_value)
-        updates, opt_state = optimizer.update(grads, state.opt_state, state.angles, value=value)
-        angles = state.angles + jnp.asarray(updates)
-        return State(angles, opt_state, best_angles, best_value), Info(losses)
+        updates, opt_state = with_extra_args.update(grads, state.opt_state, state.angles, value=value)
+        updates = jnp.asarray(updates)
+        accepted = optax.tree.get(opt_state, "accepted", jnp.ones((), bool))
+        info = Info(losses, accepted, jnp.sqrt(jnp.mean(jnp.square(updates))))
+        return State(state.angles + updates, opt_state, best_angles, best_value), info
 
     return init, update
+
+
+def share_counts(tree: Any) -> Any:
+    """`in_axes` of a `State` under `vmap`: None for counts of steps, which all items share, else 0."""
+    return jax.tree_util.tree_map_with_path(
+        lambda path, _: None if getattr(path[-1], "name", "") == "count" else 0, tree
+    )

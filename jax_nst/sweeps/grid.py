@@ -5,7 +5,7 @@ import itertools
 from typing import Any, NamedTuple
 
 from jax_nst.transfer.config import Config
-from jax_nst.transfer.problem import blend_shares
+from jax_nst.transfer.pictures import blend_shares
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,8 +40,8 @@ SETTINGS = tuple(field.name for field in dataclasses.fields(Grid) if field.name 
 """Those fields of `Config` that may vary."""
 
 
-class Item(NamedTuple):
-    """One transfer of a sweep."""
+class GridItem(NamedTuple):
+    """One transfer of a sweep: a point of its grid."""
 
     content: int
     """Which one."""
@@ -54,7 +54,7 @@ class Item(NamedTuple):
     """What varies in this sweep: name -> value; of `content` and `style` which one."""
 
 
-def make_items(grid: Grid, num_contents: int, num_styles: int, config: Config) -> list[Item]:
+def make_items(grid: Grid, num_contents: int, num_styles: int, config: Config) -> list[GridItem]:
     """All items of a sweep, contents slowest.
 
     Raises:
@@ -73,7 +73,7 @@ def make_items(grid: Grid, num_contents: int, num_styles: int, config: Config) -
         styles = tuple(range(num_styles)) if blend is not None else (point["style"],)
         settings = {name: point[name] for name in SETTINGS if name in point}
         items.append(
-            Item(
+            GridItem(
                 point["content"],
                 styles,
                 blend_shares(blend, len(styles)),

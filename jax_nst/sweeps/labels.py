@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jax_nst.sweeps.grid import Item
+from jax_nst.sweeps.grid import GridItem
 from jax_nst.transfer.config import INITS
 
 _MAX_NAME = 200  # of the 255 bytes of a file name; suffixes and temporary names take the rest
 
 
 def axis_labels(
-    items: Sequence[Item], contents: Sequence[str], styles: Sequence[str]
+    items: Sequence[GridItem], contents: Sequence[str], styles: Sequence[str]
 ) -> dict[str, dict[Any, str]]:
     """Makes a short label for every value that varies, unique within its axis.
 
@@ -39,12 +39,12 @@ def axis_labels(
     return axes
 
 
-def item_labels(item: Item, axes: dict[str, dict[Any, str]]) -> dict[str, str]:
+def item_labels(item: GridItem, axes: dict[str, dict[Any, str]]) -> dict[str, str]:
     """Maps the name of each varied setting to the label of its value in `item`."""
     return {name: axes[name][value] for name, value in item.values.items()}
 
 
-def file_names(items: Sequence[Item], axes: dict[str, dict[Any, str]]) -> list[str]:
+def file_names(items: Sequence[GridItem], axes: dict[str, dict[Any, str]]) -> list[str]:
     """Names the picture of each item, such as `style=starry_night__style_weight=1e+03.png`.
 
     Names that would be too long, or equal on a file system that ignores case, are prefixed with the item's

@@ -1,50 +1,27 @@
-"""Many transfers at once: the step of one, mapped over a batch of items, spread over all devices."""
+"""Many transfers at once: the engine over a batch of items, spread over all devices."""
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh
 
-from jax_nst.images import resize
-from jax_nst.losses.terms import Losses
+from jax_nst.losses import Losses
 from jax_nst.models.extractor import Params
-from jax_nst.sweeps.batch import (
-    STOPPED,
-    Outcome,
-    Plan,
-    Preparation,
-    Source,
-    failed,
-    in_batches,
-    make_plan,
-    run_batch,
-)
-from jax_nst.sweeps.grid import Grid, Item, make_items
+from jax_nst.runtime.platform import Platform, current_platform
+from jax_nst.sweeps.grid import Grid, GridItem, make_items
+from jax_nst.transfer import engine
 from jax_nst.transfer.config import Config
+from jax_nst.transfer.engine import Callback, Outcome, Status, failed
+from jax_nst.transfer.layout import in_batches
 from jax_nst.transfer.network import Network, load_network
-from jax_nst.transfer.problem import Pixels, picture_shape
+from jax_nst.transfer.pictures import Pixels, Source, Start
+from jax_nst.transfer.plan import Plan, plan_many
 from jax_nst.transfer.programs import ITEMS, on_all_devices
-from jax_nst.transfer.schedule import scale_configs
-
-
-class SweepProgress(NamedTuple):
-    """What a callback is told."""
-
-    items_done: int
-    """Those of earlier batches, bad ones included."""
-    num_items: int
-    batch: list[int]
-    """Which items are at work."""
-    step: int
-    """Updates that each of them has had; of several scales, all together."""
-    num_steps: int
-
-
-SweepCallback = Callable[[SweepProgress], bool | None]
-"""Called after each chunk of steps; a true answer ends the sweep early, with the best so far."""
+from jax_nst.transfer.spec import Spec, picture_shape, resolve, resolve_loss_names, resolve_weights
+from jax_nst.transfer.targets import Item, Preparation
 
 
 class SweepResult(NamedTuple):
@@ -61,7 +38,9 @@ class SweepResult(NamedTuple):
     """Each `[items, steps + 1]`, at the full size; NaN where a run ended before."""
     seconds: np.ndarray
     """`[items]`, its share of the time of its batch."""
-    status: list[str]
+    status: list[Status]
+    """How the run of each item ended."""
+    messages: list[str]
     """`ok`, or in a sentence what went wrong."""
 
 
@@ -73,7 +52,7 @@ def sweep(
     config: Config = Config(),
     batch: int | None = None,
     params: Params | None = None,
-    callback: SweepCallback | None = None,
+    callback: Callback | None = None,
 ) -> SweepResult:
     """Paints every content in every style with every setting of the grid, many at once.
 
@@ -86,7 +65,7 @@ def sweep(
       config: the settings that do not.
       batch: how many items at once; None for what fits and is fast.
       params: as `stylize`.
-      callback: called now and then with a `SweepProgress`; to show it, or to stop.
+      callback: called now and then with a `Progress`; to show it, or to stop.
 
     Raises:
       ValueError: a setting does not fit.
@@ -94,14 +73,16 @@ def sweep(
     """
     contents, styles = (_sequence(pictures) for pictures in (contents, styles))
     items = make_items(grid, len(contents), len(styles), config)
-    network = load_network(config, params=params)
+    platform = current_platform()
+    network = load_network(config, params=params, platform=platform)
     outcomes: list[Outcome] = []
     for _, batch_outcomes in run_sweep(
         network, [_source(x) for x in contents], [_source(x) for x in styles], items,
-        batch=batch, callback=callback,
+        platform=platform, batch=batch, callback=callback,
     ):  # fmt: skip
         outcomes += batch_outcomes
-    return stack(items, outcomes, [picture_shape(config, np.shape(contents[i.content])) for i in items])
+    shapes = [picture_shape(config, np.shape(contents[item.content])) for item in items]
+    return _stack(items, outcomes, shapes, resolve_loss_names(config, network.extractor))
 
 
 def _sequence(pictures: Any) -> Sequence[Pixels]:
@@ -115,42 +96,50 @@ def _source(pixels: Pixels) -> Source:
     return Source(None, lambda: pixels, f"a picture must have shape [H, W, 3], not {list(pixels.shape)}")
 
 
-def stack(
-    items: Sequence[Item], outcomes: Sequence[Outcome], shapes: Sequence[tuple[int, int]]
+def _stack(
+    items: Sequence[GridItem],
+    outcomes: Sequence[Outcome],
+    shapes: Sequence[tuple[int, int]],
+    names: Sequence[str],
 ) -> SweepResult:
     """The result of all items; one that has no outcome was not reached."""
     found = {outcome.item: outcome for outcome in outcomes}
-    nothing = Outcome(-1, None, np.empty((0, len(Losses._fields)), np.float32), 0.0, "not reached")
+    nothing = failed(-1, "", names)._replace(status=Status.STOPPED, message="not reached")
     ordered = [found.get(index, nothing) for index in range(len(items))]
-    length = items[0].config.steps + 1
-    curves = np.full((len(items), length, len(Losses._fields)), np.nan, np.float32)
+    curves = np.full((len(items), items[0].config.steps + 1, len(names)), np.nan, np.float32)
     for curve, outcome in zip(curves, ordered, strict=True):
         curve[: len(outcome.losses)] = outcome.losses
     pixels = [
         np.zeros((*shape, 3), np.float32) if outcome.pixels is None else outcome.pixels
         for outcome, shape in zip(ordered, shapes, strict=True)
     ]
-    best: Any = np.stack([outcome.best for outcome in ordered], axis=-1)
-    history: Any = np.moveaxis(curves, -1, 0)
     return SweepResult(
         [item.values for item in items],
         np.stack(pixels) if len(set(shapes)) == 1 else pixels,
-        Losses(*best),
-        Losses(*history),
+        _by_name(np.stack([outcome.best for outcome in ordered]), names),
+        _by_name(curves, names),
         np.array([outcome.seconds for outcome in ordered]),
         [outcome.status for outcome in ordered],
+        [outcome.message for outcome in ordered],
     )
+
+
+def _by_name(rows: np.ndarray, names: Sequence[str]) -> Losses:
+    """`[..., names]`, the first the total -> each `[...]`."""
+    total, *terms = np.moveaxis(rows, -1, 0)
+    return Losses(total, dict(zip(names[1:], terms, strict=True)))  # pyright: ignore[reportArgumentType]
 
 
 def run_sweep(
     network: Network,
     contents: Sequence[Source],
     styles: Sequence[Source],
-    items: Sequence[Item],
+    items: Sequence[GridItem],
     *,
+    platform: Platform,
     todo: Sequence[int] | None = None,
     batch: int | None = None,
-    callback: SweepCallback | None = None,
+    callback: Callback | None = None,
 ) -> Iterator[tuple[list[int], list[Outcome]]]:
     """As `sweep`, from pictures read when their turn comes, one batch after the other.
 
@@ -159,6 +148,7 @@ def run_sweep(
       contents: all that items name.
       styles: all that items name.
       items: all of the sweep.
+      platform: see `runtime.platform`.
       todo: which of them to run; all if None.
       batch: how many at once.
       callback: see `sweep`.
@@ -167,112 +157,73 @@ def run_sweep(
       Which items were in a batch, and their outcomes; where there are several processes, of its own only.
     """
     wanted = set(range(len(items)) if todo is None else todo)
-    groups: dict[tuple[tuple[int, int], ...], list[int]] = {}
-    at_sizes: dict[int, list[Item]] = {}
-    bad = []
-    for index, item in enumerate(items):
-        try:
-            shape, configs = _sizes_of(network, item, contents[item.content])
-        except ValueError as error:
-            bad += [failed(index, error)] if index in wanted else []
-            continue
-        at_sizes[index] = [item._replace(config=config) for config in configs]
-        groups.setdefault(tuple(picture_shape(config, shape) for config in configs), []).append(index)
+    groups, resolved, bad = _group_by_spec(network, contents, items, platform)
+    bad = [outcome for outcome in bad if outcome.item in wanted]
     if bad:
         yield [outcome.item for outcome in bad], bad if jax.process_index() == 0 else []
     done = len(bad)
     mesh = Mesh(np.asarray(jax.devices()), (ITEMS,), axis_types=(AxisType.Auto,))
     # Once for all programs; targets are computed on one device.
     everywhere = network._replace(params=on_all_devices(network.params, mesh))
-    prepare = functools.partial(Preparation, network, contents, styles)
-    for shapes, group in groups.items():
-        left = [index for index in group if index in wanted]
+    for spec, group in groups.items():
+        left = [number for number in group if number in wanted]
         if not left:
             continue
-        scales = _make_scales(everywhere, mesh, prepare, at_sizes, shapes, group, left, batch)
-        num_steps = sum(scale.plan.config.steps + 1 for scale in scales) - 1
-        for chosen in in_batches(left, scales[-1].plan.size):
-            progress = SweepProgress(done, len(wanted), list(chosen), 0, num_steps)
-
-            def tell(step: int, progress: SweepProgress = progress) -> bool | None:
-                return callback(progress._replace(step=step)) if callback else None
-
-            outcomes, ended = _run_scales(scales, chosen, tell)
+        of_group, of_left = ([resolved[number] for number in part] for part in (group, left))
+        prepare = functools.partial(
+            Preparation, network, platform=platform, contents=contents, styles=styles
+        )
+        plans = _plan_levels(everywhere, spec, prepare, mesh, of_group, of_left, batch)
+        for chosen in in_batches(left, plans[-1].layout.size):
+            outcomes, ended = engine.run(
+                spec,
+                plans,
+                [(number, resolved[number]) for number in chosen],
+                callback=callback,
+                items_done=done,
+                num_items=len(wanted),
+            )
             yield list(chosen), outcomes
             if ended:
                 return
             done += len(chosen)
 
 
-def _sizes_of(network: Network, item: Item, content: Source) -> tuple[tuple[int, ...], list[Config]]:
-    """[H, W, 3] of the content, and the config of each size; raises ValueError if it is of no use."""
-    if content.shape is None:
-        raise ValueError(content.error)
-    return content.shape, scale_configs(network, item.config, content.shape)
+def _group_by_spec(
+    network: Network, contents: Sequence[Source], items: Sequence[GridItem], platform: Platform
+) -> tuple[dict[Spec, list[int]], dict[int, Item], list[Outcome]]:
+    """Spec -> numbers of its items, number -> item, and the outcomes of items that cannot be run."""
+    groups: dict[Spec, list[int]] = {}
+    resolved: dict[int, Item] = {}
+    bad = []
+    for number, (content, styles, shares, config, _) in enumerate(items):
+        source = contents[content]
+        try:
+            if source.shape is None:
+                raise ValueError(source.error)
+            spec = resolve(config, network.extractor, source.shape, platform)
+            weights = resolve_weights(config, network.extractor, spec.levels[-1])
+        except ValueError as error:
+            bad.append(failed(number, error, resolve_loss_names(config, network.extractor)))
+            continue
+        resolved[number] = Item(content, styles, shares, weights, Start(config.init, config.seed))
+        groups.setdefault(spec, []).append(number)
+    return groups, resolved, bad
 
 
-class _Scale(NamedTuple):
-    """One size of a group of items: how they are run at it."""
-
-    plan: Plan
-    preparation: Preparation
-    items: dict[int, Item]
-    """With the config of this size."""
-
-
-def _make_scales(
+def _plan_levels(
     network: Network,
+    spec: Spec,
+    prepare: Any,
     mesh: Mesh,
-    prepare: Callable[[], Preparation],
-    at_sizes: Mapping[int, Sequence[Item]],
-    shapes: Sequence[tuple[int, int]],
-    group: Sequence[int],
-    left: Sequence[int],
+    items: Sequence[Item],
+    left: Sequence[Item],
     batch: int | None,
-) -> list[_Scale]:
-    """The sizes of a group of items, coarse to fine; as many at once at each as the finest allows."""
-    scales: list[_Scale] = []
-    for number in reversed(range(len(shapes))):
-        of_scale = {index: at_sizes[index][number] for index in group}
-        all_items, left_items = ([of_scale[index] for index in part] for part in (group, left))
-        plan = make_plan(network, mesh, shapes[number], all_items, left_items, batch)
-        batch = plan.size
-        scales.insert(0, _Scale(plan, prepare(), of_scale))
-    return scales
-
-
-def _run_scales(
-    scales: Sequence[_Scale], chosen: Sequence[int], tell: Callable[[int], bool | None]
-) -> tuple[list[Outcome], bool]:
-    """Runs a batch at each size, from the pictures of the size before; as `run_batch`.
-
-    The losses are those of the last size; an item that did not come to it has none.
-    """
-    found: dict[int, Outcome] = {}
-    ended, last, before = False, scales[-1], 0
-    for scale in scales:
-        outcomes, ended = run_batch(
-            scale.plan,
-            scale.preparation,
-            [(index, scale.items[index]) for index in chosen],
-            lambda step, before=before: tell(before + step),
-            {index: outcome.pixels for index, outcome in found.items()},
-        )
-        before += scale.plan.config.steps + 1
-        for outcome in outcomes:
-            spent = found[outcome.item].seconds if outcome.item in found else 0.0
-            found[outcome.item] = outcome._replace(seconds=spent + outcome.seconds)
-        if ended:
-            if scale is not last:
-                shape = last.plan.slots.shape
-                found = {index: _unfinished(outcome, shape) for index, outcome in found.items()}
-            break
-    return [found[index] for index in sorted(found)], ended
-
-
-def _unfinished(outcome: Outcome, shape: tuple[int, int]) -> Outcome:
-    """Of a smaller size, as the outcome of the full one: its losses do not compare."""
-    if outcome.pixels is None:
-        return outcome
-    status = f"{STOPPED} at {max(outcome.pixels.shape)} pixels, after step {len(outcome.losses) - 1}"
-    return outcome._replace(pixels=resize(outcome.pixels, shape), losses=outcome.losses[:0], status=status)
+) -> list[Plan]:
+    """The plans of all levels, coarse to fine; as many items at once at each as the finest allows."""
+    plans: list[Plan] = []
+    for level in reversed(spec.levels):
+        plan = plan_many(network, spec, level, prepare(level=level), mesh, items, left, batch)
+        batch = plan.layout.size
+        plans.insert(0, plan)
+    return plans

@@ -1,1 +1,1 @@
-"""One transfer: settings, targets, the loop, and the Python API of one picture."""
+"""One transfer: settings, targets, the engine, and the Python API of one picture."""

@@ -3,11 +3,13 @@
 import dataclasses
 from typing import Any
 
-from jax_nst.losses.objective import REMATS
-from jax_nst.losses.recipes import RECIPES
-from jax_nst.models.extractor import PRECISIONS
+import optax
+
+from jax_nst.losses import RECIPE_NAMES, STYLE_TERMS, Recipe
+from jax_nst.models.extractor import PRECISIONS, Extractor
+from jax_nst.models.partition import REMATS
 from jax_nst.models.vgg import POOLINGS
-from jax_nst.optim.optimizers import LEARNING_RATES, OPTIMIZERS
+from jax_nst.optim import OPTIMIZERS
 
 FEATURES = ("auto", "vgg19", "vgg16", "vgg19-lite", "wavelet")
 INITS = ("content", "style", "noise")
@@ -44,7 +46,7 @@ class Config:
     style_scale: float | None = _setting(
         None, "longer side of the style relative to that of the picture, instead of style_size"
     )
-    features: str = _setting(
+    features: str | Extractor = _setting(
         "auto",
         f"what compares pictures, one of {', '.join(FEATURES)}; vgg19-lite is VGG19 up to relu3_4, which "
         "comes with this program, wavelet needs no training; auto takes the recipe's VGG where its file is "
@@ -53,14 +55,21 @@ class Config:
     weights: str | None = _setting(
         None, "path of an h5 file with VGG kernels, in any layout of Keras (default: found or downloaded)"
     )
-    recipe: str = _setting("normalized", f"definition of the loss, one of {', '.join(RECIPES)}")
-    optimizer: str = _setting("lbfgs", f"one of {', '.join(OPTIMIZERS)}")
+    recipe: str | Recipe = _setting(
+        "normalized", f"definition of the loss, one of {', '.join(RECIPE_NAMES)}"
+    )
+    style_loss: tuple[str, ...] | None = _setting(
+        None,
+        f"what the style term of recipe normalized compares, of {', '.join(STYLE_TERMS)}; several, "
+        "separated by commas, share the style weight equally, or as in gram:2,moments:1 (default: gram)",
+    )
+    optimizer: str | optax.GradientTransformation = _setting("lbfgs", f"one of {', '.join(OPTIMIZERS)}")
     steps: int = _setting(80, "updates of the picture, one evaluation of loss and gradient each")
     scales: str | int = _setting(
         "auto",
         "how many sizes to paint at, coarse to fine, each twice the one before; the last has all the "
         "steps, the others three tenths, 30 at most; more make broader strokes; auto begins at about 256 "
-        "pixels, and paints pictures up to about that at their own size only",
+        "pixels, with vgg19-lite at about 128",
     )
     tolerance: float = _setting(
         0.0,
@@ -69,7 +78,7 @@ class Config:
     learning_rate: float | None = _setting(
         None,
         "factor of an L-BFGS step, or radians a step for Adam (pixels = (1 + sin) / 2) (default: "
-        + ", ".join(f"{rate:g} for {name}" for name, rate in LEARNING_RATES.items())
+        + ", ".join(f"{rate:g} for {name}" for name, (_, rate) in OPTIMIZERS.items())
         + ")",
     )
     content_weight: float | None = _setting(None, "factor of the content term (default: the recipe's)")
@@ -106,9 +115,9 @@ class Config:
     save_every: int = _setting(0, "save the best picture so far every so many steps; 0: only at the end")
 
     def __post_init__(self) -> None:
-        _check_choice("features", self.features, FEATURES)
-        _check_choice("recipe", self.recipe, tuple(RECIPES))
-        _check_choice("optimizer", self.optimizer, OPTIMIZERS)
+        _check_choice("features", self.features, FEATURES, Extractor)
+        _check_choice("recipe", self.recipe, RECIPE_NAMES, Recipe)
+        _check_choice("optimizer", self.optimizer, tuple(OPTIMIZERS), optax.GradientTransformation)
         _check_choice("pooling", self.pooling, POOLINGS)
         _check_choice("precision", self.precision, ("auto", *PRECISIONS))
         _check_choice("remat", self.remat, ("auto", *REMATS))
@@ -158,6 +167,17 @@ class Config:
             raise ValueError(f"init must be {', '.join(INITS)}, or the path of an image, not empty")
 
 
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
+def _check_choice(name: str, value: Any, choices: tuple[str, ...], *types: type) -> None:
+    if value not in choices and not isinstance(value, types):
         raise ValueError(f"unknown {name} {value!r}; the valid ones are {', '.join(choices)}")
+
+
+def described(config: Config) -> dict[str, Any]:
+    """The settings, ready for JSON; an extractor, recipe or optimizer by its name or type."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Extractor | Recipe):
+            return value.name
+        return type(value).__name__ if isinstance(value, optax.GradientTransformation) else value
+
+    return {field.name: plain(getattr(config, field.name)) for field in dataclasses.fields(config)}

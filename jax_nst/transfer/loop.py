@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jax_nst.optim.step import State
+from jax_nst.optim import State
 from jax_nst.runtime.malloc import give_back
 from jax_nst.transfer.programs import MAX_CHUNK, Advance
 
 # How long the host leaves the device alone, in seconds.
 _CHUNK_SECONDS = 0.5
-# After so many evaluations memory is where it stays.
+# After so many evaluations the memory that the steps need is all allocated.
 _SETTLED = 4
 
 
@@ -21,13 +21,20 @@ class Chunk(NamedTuple):
     """What one chunk of steps did."""
 
     state: State
-    """After it; consumed when the loop goes on."""
+    """After it; donated when the loop goes on."""
     first: int
     """Number of its first evaluation; that of the start is 0."""
     losses: np.ndarray
-    """`[evaluations, ..., 4]`: total, content, style, tv, of a picture or of each one of a batch."""
+    """`[evaluations, ..., names]`, of a picture or of each one of a batch."""
     seconds: np.ndarray
     """`[evaluations]`, when each was done, since the loop began."""
+
+
+class Stop(NamedTuple):
+    """A chunk ends at every update whose number plus `offset` is a multiple of `every`."""
+
+    every: int
+    offset: int = 0
 
 
 def steps_in_chunks(
@@ -36,7 +43,7 @@ def steps_in_chunks(
     arguments: tuple[Any, ...],
     num_steps: int,
     *,
-    stops: Sequence[int] = (),
+    stops: Sequence[Stop] = (),
     fetch: Callable[[jax.Array], np.ndarray] = np.asarray,
     in_step: bool = False,
 ) -> Iterator[Chunk]:
@@ -44,10 +51,10 @@ def steps_in_chunks(
 
     Args:
       advance: the loop on the device.
-      state: where it begins; consumed.
+      state: where it begins; donated.
       arguments: of `advance`, after the state.
       num_steps: of updates.
-      stops: a chunk ends at each multiple of each of them.
+      stops: where chunks end.
       fetch: how losses come to the host.
       in_step: chunks of a fixed length, the same for every process of several.
     """
@@ -55,9 +62,9 @@ def steps_in_chunks(
     done, total, chunk = 0, num_steps + 1, MAX_CHUNK if in_step else 1
     while done < total:
         count = min(chunk, total - done)
-        for stop in stops:
-            # Step k is evaluation k + 1.
-            count = min(count, stop - (done - 1) % stop)
+        for every, offset in stops:
+            # Update k is known after evaluation k, the (k + 1)-th.
+            count = min(count, every - (done - 1 + offset) % every)
         if done < _SETTLED:
             give_back()
         before = time.perf_counter() - began

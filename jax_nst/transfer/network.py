@@ -1,4 +1,4 @@
-"""Config -> the extractor it asks for, with its weights and its layers."""
+"""Config -> the extractor that it asks for, with its params."""
 
 import dataclasses
 import warnings
@@ -6,18 +6,22 @@ from typing import NamedTuple
 
 import jax
 
-from jax_nst.losses.recipes import RECIPES
+from jax_nst.losses import Recipe
+from jax_nst.losses.recipes import find_recipe
+from jax_nst.losses.term import PIXELS
 from jax_nst.models.download import DownloadError, find_or_download
-from jax_nst.models.extractor import Extractor, Params, choose_precision
-from jax_nst.models.vgg import LAYERS, network_of, vgg16, vgg19, vgg19_lite
+from jax_nst.models.extractor import Extractor, Params
+from jax_nst.models.vgg import LAYERS, network_of, vgg
 from jax_nst.models.wavelet import wavelet
 from jax_nst.models.weights import load_params
 from jax_nst.runtime.files import sha256
+from jax_nst.runtime.platform import Platform, current_platform
 from jax_nst.transfer.config import Config
+from jax_nst.transfer.spec import resolve_terms
 
 
 class Network(NamedTuple):
-    """An extractor with what it needs."""
+    """An extractor with its params."""
 
     extractor: Extractor
     params: Params
@@ -25,37 +29,43 @@ class Network(NamedTuple):
     """Of the file that `params` came from; None where there is none."""
 
 
-def load_network(config: Config, *, params: Params | None = None, quiet: bool = True) -> Network:
-    """The extractor that the config asks for, with its weights.
+def load_network(
+    config: Config,
+    *,
+    params: Params | None = None,
+    platform: Platform | None = None,
+    quiet: bool = True,
+) -> Network:
+    """The extractor that the config asks for, with its params.
 
     Args:
-      config: `features`, `weights`, `recipe`, `pooling` and the layers count.
-      params: a VGG's, instead of those of a file.
+      config: `features`, `weights`, `recipe`, `pooling`, `precision` and the layers count.
+      params: of the network, instead of those of a file.
+      platform: what the device wants; the current one if None.
       quiet: no progress bar of a download.
 
     Raises:
       ValueError: a layer is unknown, or the recipe is not for this extractor.
-      WeightsError: the weights are not what they should be.
-      DownloadError: they cannot be downloaded; with `auto`, where VGG19-lite will do, only a warning.
+      WeightsError: the weight file is missing, or not what it should be.
+      DownloadError: it cannot be downloaded; with `auto`, where VGG19-lite will do, only a warning.
     """
-    recipe = RECIPES[config.recipe]
+    platform = platform or current_platform()
+    if isinstance(config.features, Extractor):
+        return _given(config, config.features, params)
     if config.features == "wavelet":
         if config.weights or config.pooling != "max":
             raise ValueError(
                 "weights and pooling are those of a VGG, but features are wavelet; leave one out"
             )
-        _check(config, _wavelet(config))
-        return Network(_wavelet(config), {}, None)
+        return _given(config, wavelet(precision=_precision(config, platform)), {})
     if params is not None:
-        network = network_of(params) if config.features == "auto" else config.features
-        extractor = _vgg(network, config)
-        _check(config, extractor)
-        return Network(extractor, extractor.prepare(params), None)
-    network = (recipe.network or "vgg19") if config.features == "auto" else config.features
-    extractor = _vgg(network, config)
-    layers = _check(config, extractor)
+        name = network_of(params) if config.features == "auto" else config.features
+        return _given(config, _vgg(name, config, platform), params)
+    name = (_recipe_network(config) or "vgg19") if config.features == "auto" else config.features
+    extractor = _vgg(name, config, platform)
+    layers = [layer for _, term in resolve_terms(config, extractor) for layer in term.layers]
     try:
-        path = find_or_download(network, config.weights, quiet=quiet)
+        path = find_or_download(name, config.weights, quiet=quiet)
     except DownloadError as error:
         if config.features != "auto" or not _lite_will_do(config):
             raise
@@ -65,67 +75,30 @@ def load_network(config: Config, *, params: Params | None = None, quiet: bool = 
             UserWarning,
             stacklevel=2,
         )
-        return load_network(dataclasses.replace(config, features="vgg19-lite"))
-    params = load_params(path, (*layers.content, *layers.style), network=network)
+        return load_network(dataclasses.replace(config, features="vgg19-lite"), platform=platform)
+    params = load_params(path, [layer for layer in layers if layer != PIXELS], network=name)
     return Network(extractor, extractor.prepare(jax.device_put(params)), sha256(path))
 
 
-def _wavelet(config: Config) -> Extractor:
-    return wavelet(precision=choose_precision(config.precision))
+def _given(config: Config, extractor: Extractor, params: Params | None) -> Network:
+    resolve_terms(config, extractor)  # raises if they do not fit
+    return Network(extractor, extractor.prepare({} if params is None else params), None)
 
 
-def _vgg(network: str, config: Config) -> Extractor:
-    precision = choose_precision(config.precision)
-    make = {"vgg19": vgg19, "vgg16": vgg16, "vgg19-lite": vgg19_lite}[network]
-    return make(pooling=config.pooling, precision=precision)
+def _precision(config: Config, platform: Platform) -> str:
+    return platform.precision if config.precision == "auto" else config.precision
+
+
+def _vgg(name: str, config: Config, platform: Platform) -> Extractor:
+    precision = _precision(config, platform)
+    return vgg(name, pooling=config.pooling, precision=precision, use_winograd=platform.winograd)
+
+
+def _recipe_network(config: Config) -> str | None:
+    recipe = config.recipe
+    return recipe.network if isinstance(recipe, Recipe) else find_recipe(recipe, "").network
 
 
 def _lite_will_do(config: Config) -> bool:
     layers = (*(config.content_layers or ()), *(config.style_layers or ()))
-    return not RECIPES[config.recipe].network and set(layers) <= set(LAYERS["vgg19-lite"])
-
-
-def _check(config: Config, extractor: Extractor) -> "Layers":
-    """The layers that count; raises ValueError if the config does not fit the extractor."""
-    recipe = RECIPES[config.recipe]
-    if recipe.network and extractor.name not in ("vgg19", "vgg16"):
-        raise ValueError(
-            f"recipe {recipe.name} is defined on all of {recipe.network}, not on {extractor.name}; take "
-            f"recipe normalized, or features {recipe.network}"
-        )
-    return choose_layers(config, extractor)
-
-
-class Layers(NamedTuple):
-    """Which layers count, and how much."""
-
-    content: tuple[str, ...]
-    style: tuple[str, ...]
-    style_weights: tuple[float, ...]
-    """One for each style layer."""
-
-
-def choose_layers(config: Config, extractor: Extractor) -> Layers:
-    """The layers of the config, else those of its recipe, else those of the extractor.
-
-    Raises:
-      ValueError: a layer is unknown, or there is not one weight for each style layer.
-    """
-    recipe = RECIPES[config.recipe]
-    content = config.content_layers or recipe.content_layers or extractor.content_layers
-    style = config.style_layers or recipe.style_layers or extractor.style_layers
-    for layers in (content, style):
-        extractor.check_layers(layers)
-        if len(set(layers)) < len(layers):
-            raise ValueError(f"a layer is named twice in {', '.join(layers)}")
-    weights = config.style_layer_weights
-    if weights is None:
-        weights = recipe.style_layer_weights or (1 / len(style),) * len(style)
-    elif config.recipe == "normalized":
-        weights = tuple(weight / sum(weights) for weight in weights)
-    if len(weights) != len(style):
-        raise ValueError(
-            f"there are {len(style)} style layers but {len(weights)} style_layer_weights; give one for "
-            f"each of {', '.join(style)}"
-        )
-    return Layers(content, style, weights)
+    return not _recipe_network(config) and set(layers) <= set(LAYERS["vgg19-lite"])

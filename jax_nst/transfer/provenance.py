@@ -1,6 +1,5 @@
 """What a result was made with: settings, versions and device."""
 
-import dataclasses
 import functools
 import importlib.metadata
 import os
@@ -10,14 +9,14 @@ from typing import Any
 
 import jax
 
-from jax_nst.transfer.config import Config
+from jax_nst.transfer.config import Config, described
 from jax_nst.transfer.network import Network
 
 
 def made_with(network: Network, config: Config) -> dict[str, Any]:
     """Settings, weights, versions and device, ready for JSON."""
     return {
-        "config": dataclasses.asdict(config),
+        "config": described(config),
         "features": network.extractor.name,
         "weights_sha256": network.weights_sha256,
         "versions": versions(),

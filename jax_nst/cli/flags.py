@@ -1,0 +1,204 @@
+"""The flags: their definitions, their help, and what they ask for."""
+
+import dataclasses
+import os
+import textwrap
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from absl import flags
+
+from jax_nst.images import find_images
+from jax_nst.sweeps.grid import SETTINGS, Grid
+from jax_nst.sweeps.job import Job, make_job
+from jax_nst.transfer.config import Config
+
+USAGE = """\
+Repaints a photograph in the style of a painting.
+
+    python main.py --content photograph.jpg --style painting.jpg
+
+writes photograph_painting.png in the working folder and prints its path. A flag
+is given as --name VALUE or --name=VALUE. Where several values are allowed, separated
+by commas or by repeating the flag, each is tried with each: a sweep, into a folder.
+
+    python main.py --content cat.jpg --style 'paintings/*.jpg' --style_weight 300,1000
+"""
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    """Defines every flag, those of `Config` with its defaults, in `values`."""
+    here: dict[str, Any] = {"flag_values": values, "module_name": "jax_nst"}
+    many = "a file; several, a folder or a glob in quotes make a sweep"
+    flags.DEFINE_multi_string("content", None, f"image to repaint: {many}", **here)
+    flags.DEFINE_multi_string("style", None, f"image whose style to take: {many}", **here)
+    flags.DEFINE_string(
+        "output",
+        None,
+        "image file to write: .png, .jpg, .webp or .tif (default: CONTENT_STYLE.png here); of a sweep, a "
+        "folder (default: sweep)",
+        **here,
+    )
+    for field in dataclasses.fields(Config):
+        _define(field, here)
+    flags.DEFINE_multi_string(
+        "blend",
+        None,
+        "makes one style of all: their shares, separated by commas; repeated, it makes a sweep",
+        **here,
+    )
+    flags.DEFINE_bool("zip", False, "pair the values of a sweep, instead of all with all", **here)
+    flags.DEFINE_string(
+        "batch", "auto", "items of a sweep at once; auto: what fits, on a CPU what is fastest", **here
+    )
+    flags.DEFINE_bool("resume", False, "go on with the sweep in the folder --output", **here)
+    flags.DEFINE_bool(
+        "distributed",
+        False,
+        "share a sweep with the other processes of a TPU pod, Slurm or MPI job, or those that the next "
+        "three flags name; all see one folder",
+        **here,
+    )
+    flags.DEFINE_string("coordinator_address", None, "HOST:PORT of process 0", **here)
+    flags.DEFINE_integer("num_processes", None, "how many processes there are", **here)
+    flags.DEFINE_integer("process_id", None, "which of them this one is, from 0", **here)
+    flags.DEFINE_string(
+        "compilation_cache",
+        "auto",
+        "folder for compiled programs, which saves most of the start of later runs; auto: in your cache "
+        "folder, or where JAX_COMPILATION_CACHE_DIR says; off: none",
+        **here,
+    )
+    flags.DEFINE_string("history", None, "JSON file to write the losses of every step to", **here)
+    flags.DEFINE_bool("quiet", False, "print the path of the picture only", **here)
+    flags.DEFINE_bool("help", False, "show this help", short_name="h", **here)
+
+
+def _define(field: dataclasses.Field[Any], here: dict[str, Any]) -> None:
+    defines: dict[type, Any] = {
+        tuple: flags.DEFINE_list,
+        int: flags.DEFINE_integer,
+        float: flags.DEFINE_float,
+        str: flags.DEFINE_string,
+    }
+    doc = field.metadata["doc"]
+    if field.name in SETTINGS:
+        separated = "repeated, it makes a sweep" if _kind(field)[0] is tuple else "several make a sweep"
+        default = None if field.default is None else [str(field.default)]
+        flags.DEFINE_multi_string(field.name, default, f"{doc}; {separated}", **here)
+    else:
+        defines[_kind(field)[0]](field.name, field.default, doc, **here)
+
+
+def _kind(field: dataclasses.Field[Any]) -> tuple[type, type | None]:
+    """The type of a field without its `| None`, and of the items if it is a tuple."""
+    kind: Any = field.type
+    if isinstance(kind, types.UnionType):
+        # Of `str | Extractor` and the like the command line takes the name.
+        kind = typing.get_args(kind)[0]
+    return typing.get_origin(kind) or kind, next(iter(typing.get_args(kind)), None)
+
+
+def to_job(values: Mapping[str, Any]) -> Job:
+    """The flags as what to do: one transfer, or the many of a sweep.
+
+    Raises:
+      ValueError: a value is not valid.
+    """
+    settings: dict[str, Any] = {}
+    varied: dict[str, Any] = {"zip": values["zip"]}
+    for field in dataclasses.fields(Config):
+        name, given = field.name, values[field.name]
+        if given is None:
+            continue
+        kind, item = _kind(field)
+        if name in SETTINGS:
+            parsed = _values(name, given, kind, item)
+            # One value is a setting like others; several are an axis, whose first stands in for the rest.
+            settings[name] = parsed[0]
+            if len(parsed) > 1:
+                varied[name] = parsed
+        else:
+            settings[name] = tuple(given) if kind is tuple else given
+    if values["blend"]:
+        varied["blend"] = _values("blend", values["blend"], tuple, float)
+    images = {}
+    for name in ("content", "style"):
+        if not values[name] or not all(values[name]):
+            raise ValueError(f"--{name} is missing; name the {name} image, see --help")
+        images[name] = [path for given in values[name] for path in find_images(given)]
+    return make_job(images["content"], images["style"], Grid(**varied), Config(**settings))
+
+
+def _values(name: str, given: Sequence[str], kind: Any, item: Any) -> tuple[Any, ...]:
+    """The values of a flag that may be repeated; those that are no lists themselves may have commas."""
+    try:
+        if kind is tuple:
+            return tuple(tuple(item(part) for part in text.split(",")) for text in given)
+        if kind is str:
+            return tuple(part for text in given for part in _unless_a_file(text))
+        return tuple(kind(part) for text in given for part in text.split(","))
+    except ValueError as error:
+        raise ValueError(f"{name} takes numbers separated by commas ({error})") from error
+
+
+def _unless_a_file(text: str) -> list[str]:
+    return [text] if os.path.exists(text) else text.split(",")
+
+
+def help_text(parser: flags.FlagValues) -> str:
+    """What `--help` prints."""
+    lines = [USAGE]
+    for flag in parser.get_flags_for_module("jax_nst"):
+        default = f" (default: {_default(flag)})" if flag.default not in (None, False) else ""
+        boolean = flag.flag_type() == "bool"
+        name = f"--{flag.name}" + ("" if boolean else f" {_placeholder(flag)}")
+        lines.append(f"  {name}")
+        lines += textwrap.wrap(
+            f"{flag.help}{default}", 88, initial_indent=" " * 6, subsequent_indent=" " * 6
+        )
+    return "\n".join(lines)
+
+
+def _default(flag: flags.Flag) -> str:
+    return ",".join(flag.default) if isinstance(flag.default, list) else str(flag.default)
+
+
+def _placeholder(flag: flags.Flag) -> str:
+    named = {
+        "int": "N",
+        "float": "X",
+        "comma separated list of strings": "A,B",
+        "multi string": "VALUE,...",
+    }
+    if flag.name in ("style_layer_weights", "blend"):
+        return "X,X"
+    return named.get(flag.flag_type(), "VALUE")
+
+
+def parse_batch(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if not (text.isdecimal() and int(text)):
+        raise ValueError(f"batch must be auto, or a number from 1, not {text!r}")
+    return int(text)
+
+
+def check_together(values: Mapping[str, Any], job: Job) -> None:
+    """Raises ValueError if a flag would do nothing."""
+    useless: dict[str, str] = {}
+    if len(job.items) > 1:
+        useless["history"] = "a sweep writes history.npz into its folder"
+        useless["save_every"] = "a sweep saves as each batch ends"
+    else:
+        names = ("zip", "resume", "distributed", *(["batch"] if values["batch"] != "auto" else []))
+        useless |= dict.fromkeys(names, "there is only one picture to make")
+    for name, reason in useless.items():
+        if values[name]:
+            raise ValueError(f"--{name} has no use here: {reason}; leave it out")
+    if not values["distributed"]:
+        for name in ("coordinator_address", "num_processes", "process_id"):
+            if values[name] is not None:
+                raise ValueError(f"--{name} has no use without --distributed; add that, or leave it out")

@@ -1,0 +1,49 @@
+"""Content: the features of the picture against those of the content, position by position."""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from jax_nst.losses.term import Target, Term, at_least_float32, relative_to_power
+
+
+def content_loss(features: jax.Array, target: Target) -> jax.Array:
+    """coefficient · sum((F - P)²); eq. 1 of Gatys, Ecker and Bethge 2015 has the coefficient 1/2.
+
+    Args:
+      features: F, `[h, w, C]`, float32 at least.
+      target: P, `[h, w, C]`, and a coefficient `[]`.
+
+    Returns:
+      `[]`.
+    """
+    return target.coefficient * jnp.sum(jnp.square(features - target.value))
+
+
+def half_sum(features: jax.Array, num_positions: ArrayLike) -> Target:
+    """Target of ½ sum((F - P)²), as Gatys et al. 2015 print it."""
+    del num_positions
+    return Target(features, jnp.asarray(0.5))
+
+
+def quarter_mean(features: jax.Array, num_positions: ArrayLike) -> Target:
+    """Target of mean((F - P)²) / 4, as in Coursera's exercise."""
+    del num_positions
+    return Target(features, jnp.asarray(1.0 / (4 * features.size)))
+
+
+def mean(features: jax.Array, num_positions: ArrayLike) -> Target:
+    """Target of mean((F - P)²)."""
+    del num_positions
+    return Target(features, jnp.asarray(1.0 / features.size))
+
+
+CONTENT = Term(
+    "content",
+    statistic=at_least_float32,
+    distance=content_loss,
+    target=relative_to_power,
+    reference="content",
+    combine="aligned",
+)
+"""Features of the content, each layer relative to its power."""

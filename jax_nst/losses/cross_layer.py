@@ -1,0 +1,50 @@
+"""Style by products of channels of neighbouring layers (Yeh and Tang 2018, arXiv:1801.01933)."""
+
+import jax
+import jax.numpy as jnp
+
+from jax_nst.losses.term import Term, at_least_float32, relative_to_power, squared_difference
+
+
+def cross_gram(fine: jax.Array, coarse: jax.Array) -> jax.Array:
+    """Mean over positions of the products of the channels of two layers.
+
+    Args:
+      fine: `[h, w, C]`, averaged over blocks to the positions of `coarse`.
+      coarse: `[h', w', D]`, h' <= h.
+
+    Returns:
+      `[C, D]`, float32 at least.
+    """
+    h, w, channels = coarse.shape
+    pooled = average_to(fine, (h, w)).reshape(h * w, -1)
+    flat = at_least_float32(coarse).reshape(h * w, channels)
+    return jnp.matmul(pooled.T, flat, precision=jax.lax.Precision.HIGHEST) / (h * w)
+
+
+def average_to(features: jax.Array, shape: tuple[int, int]) -> jax.Array:
+    """Means over square blocks, `[h, w, C]` -> `[*shape, C]`.
+
+    A side that is no multiple loses its last positions, as in VGG's pooling, or repeats them, as with the
+    wavelets.
+    """
+    features = at_least_float32(features)
+    h, w = shape
+    blocks = max(1, round(features.shape[0] / h)), max(1, round(features.shape[1] / w))
+    features = features[: h * blocks[0], : w * blocks[1]]
+    missing = h * blocks[0] - features.shape[0], w * blocks[1] - features.shape[1]
+    if any(missing):
+        features = jnp.pad(features, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
+    return jnp.mean(features.reshape(h, blocks[0], w, blocks[1], -1), axis=(1, 3))
+
+
+CROSS_LAYER = Term(
+    "cross_layer",
+    statistic=cross_gram,
+    distance=squared_difference,
+    target=relative_to_power,
+    reference="style",
+    combine="additive",
+    span=2,
+)
+"""Products of channels of each layer with the next, each pair relative to its power."""

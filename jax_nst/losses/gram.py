@@ -1,0 +1,89 @@
+"""Style by Gram matrices, the mean products of channels (Gatys et al. 2015, arXiv:1508.06576)."""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from jax_nst.losses.term import NORMALIZER_FLOOR, Target, Term, relative_to_power, squared_difference
+
+
+@jax.custom_vjp
+def gram_matrix(features: jax.Array) -> jax.Array:
+    """Mean over positions of the products of channels, FᵀF / (h w).
+
+    Gatys et al. 2015, eq. 3, but for the divisor: a mean does not depend on the image's size, so a style
+    image may have any.
+
+    Args:
+      features: `[h, w, C]`; of bfloat16 too, and then the sums are float32.
+
+    Returns:
+      `[C, C]`, symmetric, positive semidefinite, float32 at least.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jax_nst import gram_matrix
+      >>> gram_matrix(jnp.ones((4, 5, 2))).tolist()
+      [[1.0, 1.0], [1.0, 1.0]]
+    """
+    flat = features.reshape(-1, features.shape[-1])
+    # No transpose, which a batch would copy. Full float32 products: TF32 costs three digits of the loss.
+    over_positions = (((0,), (0,)), ((), ()))
+    products = jax.lax.dot_general(
+        flat,
+        flat,
+        over_positions,
+        precision=jax.lax.Precision.HIGHEST,
+        preferred_element_type=jnp.promote_types(flat.dtype, jnp.float32),
+    )
+    return products / flat.shape[0]
+
+
+def _gram_forward(features: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return gram_matrix(features), features
+
+
+def _gram_backward(features: jax.Array, cotangent: jax.Array) -> tuple[jax.Array]:
+    # F (D + Dᵀ): one product, where autodiff makes two and adds them.
+    h, w, _ = features.shape
+    both = (cotangent + cotangent.T) / (h * w)
+    gradient = jnp.matmul(features, both, precision=jax.lax.Precision.HIGHEST)
+    return (gradient.astype(features.dtype),)
+
+
+gram_matrix.defvjp(_gram_forward, _gram_backward)  # pyright: ignore[reportFunctionMemberAccess]
+
+
+def relative_to_entries(gram: jax.Array, num_positions: ArrayLike) -> Target:
+    """Target of mean((G_ij - A_ij)² / (A_ii A_jj)), each entry relative to the powers of its channels."""
+    del num_positions
+    power = jnp.maximum(jnp.diagonal(gram), NORMALIZER_FLOOR)
+    return Target(gram, 1.0 / (gram.size * power[:, None] * power[None, :]))
+
+
+def quarter_mean(gram: jax.Array, num_positions: ArrayLike) -> Target:
+    """Target of sum((FᵀF - A)²) / (4 N² M²), Gatys et al. 2015, eq. 4; the M² is in the Gram matrices."""
+    del num_positions
+    return Target(gram, jnp.asarray(1.0 / (4 * gram.size)))
+
+
+def sum_over_channels(gram: jax.Array, num_positions: ArrayLike) -> Target:
+    """Target of the sum over entries of Gram matrices divided by C h w, as nazianafis has it."""
+    del num_positions
+    return Target(gram, jnp.asarray(1.0 / gram.size))
+
+
+def mean_undivided(gram: jax.Array, num_positions: ArrayLike) -> Target:
+    """Target of the mean over entries of undivided Gram matrices, over C h w, as in Udacity's code."""
+    return Target(gram, jnp.asarray(num_positions / (gram.shape[0] * gram.size)))
+
+
+GRAM = Term(
+    "style",
+    statistic=gram_matrix,
+    distance=squared_difference,
+    target=relative_to_power,
+    reference="style",
+    combine="additive",
+)
+"""Gram matrices, each layer relative to its power."""

@@ -1,0 +1,125 @@
+"""What a loss is: a statistic of the picture, a target, and a distance between the two.
+
+Shapes: `H W` pixels, `h w` positions of a layer, `C` its channels. Everything is written for one picture
+and one group of layers; `losses.objective` sums over groups and terms, and a batch is `jax.vmap`.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+PIXELS = "pixels"
+"""The name of the layer that is the picture itself, `[H, W, 3]`, of any extractor."""
+
+NORMALIZER_FLOOR = 1e-3
+"""Floor of a normaliser, in units of a mean square of features or of Gram entries: dividing by a
+near-empty channel's power, such as that of colour in a pencil drawing, would let it dominate the loss.
+Paintings reach 1e-3."""
+
+Combine = Literal["aligned", "additive", "global"]
+
+
+class Target(NamedTuple):
+    """What a statistic should be, and the factor of a difference from it."""
+
+    value: Any
+    """A tree of arrays; of an aligned term `[h, w, ...]` each."""
+    coefficient: Any
+    """A tree of arrays that do not depend on the position."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Term:
+    """One term of the objective, as plain functions of arrays.
+
+    Attributes:
+      name: the key of its loss in `Losses`, in tables and in histories.
+      statistic: `(features [h, w, C], ...) -> tree`, of the layers of one group; what is compared.
+      distance: `(statistic, Target) -> []`, zero where the statistic is the target.
+      target: `(statistic of the reference, number of positions of the picture) -> Target`, computed once.
+        The normalisation lives here. None for a term without a reference; its `distance` gets None.
+      reference: the picture that the target is of, `content` or `style`; None if there is none. Statistics
+        of several styles are averaged, so that of a style term should be a mean.
+      combine: how positions combine, which decides how a picture can be computed in parts. `aligned`: the
+        distance is a sum over positions, against a target at the same positions. `additive`: the statistic
+        is a mean over positions. `global`: the statistic needs all positions at once.
+      layers: the layers it compares; empty for the default ones of the extractor.
+      layer_weights: one factor for each group of layers; None for the mean over groups.
+      span: how many neighbouring layers make a group: 1, or 2 for a statistic of pairs of layers.
+    """
+
+    name: str
+    statistic: Callable[..., Any]
+    distance: Callable[[Any, Any], jax.Array]
+    target: Callable[[Any, ArrayLike], Target] | None = None
+    reference: Literal["content", "style"] | None = None
+    combine: Combine = "global"
+    layers: tuple[str, ...] = ()
+    layer_weights: tuple[float, ...] | None = None
+    span: int = 1
+
+    @property
+    def groups(self) -> tuple[tuple[str, ...], ...]:
+        """The layers of each group, in order."""
+        return tuple(self.layers[i : i + self.span] for i in range(len(self.layers) - self.span + 1))
+
+
+Targets = dict[str, dict[str, Target]]
+"""Name of a term -> key of a group (`group_key`) -> target. Terms without a reference have none."""
+
+
+def group_key(group: tuple[str, ...]) -> str:
+    """The name of a group of layers in `Targets`: `relu1_1`, or `relu1_1+relu2_1`."""
+    return "+".join(group)
+
+
+class LossWeights(NamedTuple):
+    """The factors of the losses, arguments of the objective."""
+
+    terms: dict[str, jax.Array]
+    """Name of a term -> `[]`."""
+    layers: dict[str, jax.Array]
+    """Name of a term -> `[groups]`."""
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Losses(Mapping[str, jax.Array]):
+    """The scalar that is minimised, and the unweighted loss of each term: `losses["style"]`. All `[]`."""
+
+    total: jax.Array
+    terms: dict[str, jax.Array]
+
+    def __getitem__(self, name: str) -> jax.Array:
+        return self.terms[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.terms)
+
+    def __len__(self) -> int:
+        return len(self.terms)
+
+    def as_dict(self) -> dict[str, jax.Array]:
+        """`total` and every term."""
+        return {"total": self.total, **self.terms}
+
+
+def at_least_float32(x: jax.Array) -> jax.Array:
+    """Casts bfloat16 up, so that sums are accurate; leaves float64 as it is."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
+def relative_to_power(statistic: jax.Array, num_positions: ArrayLike) -> Target:
+    """Target of mean((x - t)²) / mean(t²): a squared difference relative to the power of the target."""
+    del num_positions
+    power = jnp.maximum(jnp.mean(jnp.square(statistic)), NORMALIZER_FLOOR)
+    return Target(statistic, 1.0 / (statistic.size * power))
+
+
+def squared_difference(statistic: jax.Array, target: Target) -> jax.Array:
+    """sum(coefficient · (statistic - target)²); the coefficient is `[]` or one for each entry."""
+    return jnp.sum(target.coefficient * jnp.square(statistic - target.value))

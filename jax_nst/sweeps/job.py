@@ -1,0 +1,36 @@
+"""What a sweep on disk is made of."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from jax_nst.sweeps.grid import Grid, GridItem, make_items
+from jax_nst.sweeps.labels import axis_labels, file_names
+from jax_nst.transfer.config import Config
+
+RESULTS, SETTINGS, HISTORY = "results.csv", "settings.json", "history.npz"
+CONTACT_SHEET, PAGE, INPUTS = "contact_sheet.png", "index.html", "inputs"
+REPORTS = (RESULTS, SETTINGS, HISTORY, CONTACT_SHEET, PAGE)
+"""Files of a sweep beside its pictures."""
+
+
+class Job(NamedTuple):
+    """What a sweep on disk is made of."""
+
+    contents: tuple[str, ...]
+    """Paths."""
+    styles: tuple[str, ...]
+    """Paths."""
+    grid: Grid
+    config: Config
+    items: list[GridItem]
+    axes: dict[str, dict[Any, str]]
+    """name of what varies -> value -> label."""
+    files: list[str]
+    """Name of the picture of each item."""
+
+
+def make_job(contents: Sequence[str], styles: Sequence[str], grid: Grid, config: Config) -> Job:
+    """Raises ValueError as `make_items`."""
+    items = make_items(grid, len(contents), len(styles), config)
+    axes = axis_labels(items, contents, styles)
+    return Job(tuple(contents), tuple(styles), grid, config, items, axes, file_names(items, axes))

@@ -1,0 +1,209 @@
+"""How the items of a batch lie on the devices: one picture as it is, or many, mapped and sharded."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from jax_nst.losses import LossWeights, Targets
+from jax_nst.optim import State, to_pixels
+from jax_nst.transfer.programs import StepPrograms, Tables
+from jax_nst.transfer.targets import Item, Prepared, style_key
+
+Numbered = tuple[int, Item]
+"""An item with its number."""
+
+
+class Layout(Protocol):
+    """What the engine needs to know of how items lie on the devices."""
+
+    @property
+    def size(self) -> int:
+        """Items in a batch."""
+        ...
+
+    def slots(self, batch: Sequence[Numbered]) -> list[Numbered | None]:
+        """What lies in each slot on the devices of this process; None where one stays empty."""
+        ...
+
+    def place(self, prepared: Sequence[tuple[Item, Prepared] | None]) -> tuple[Any, Any, LossWeights]:
+        """The starts, targets and loss weights of the slots, on the devices."""
+        ...
+
+    def losses(self, block: jax.Array) -> np.ndarray:
+        """A block of losses on the host, `[steps, slots, names]`."""
+        ...
+
+    def best_pixels(self, state: State, slots: Sequence[int]) -> list[np.ndarray]:
+        """The best picture of each of these slots so far, `[H, W, 3]`."""
+        ...
+
+
+class OnePicture(NamedTuple):
+    """One picture on one device, without a leading axis."""
+
+    @property
+    def size(self) -> int:
+        """Items in a batch."""
+        return 1
+
+    def slots(self, batch: Sequence[Numbered]) -> list[Numbered | None]:
+        """The one item."""
+        return list(batch)
+
+    def place(self, prepared: Sequence[tuple[Item, Prepared] | None]) -> tuple[Any, Any, LossWeights]:
+        """The start, the targets and the loss weights of the one item."""
+        (found,) = prepared
+        assert found is not None
+        _, made = found
+        weights = jax.tree.map(jnp.asarray, made.loss_weights)
+        return jnp.asarray(made.start), {**made.content, **made.style}, weights
+
+    def losses(self, block: jax.Array) -> np.ndarray:
+        """`[steps, 1, names]`."""
+        return np.asarray(block)[:, None]
+
+    def best_pixels(self, state: State, slots: Sequence[int]) -> list[np.ndarray]:
+        """The best picture so far."""
+        return [np.asarray(to_pixels(state.best_angles)) for _ in slots]
+
+
+class Sharded(NamedTuple):
+    """Many pictures: as many slots on each device of a mesh."""
+
+    mesh: Mesh
+    programs: StepPrograms
+    targets: tuple[Targets, Targets]
+    """Shapes of the targets of one item: of its content, of its style."""
+    loss_weights: LossWeights
+    """Of any item; their shapes count."""
+    shape: tuple[int, int]
+    """(height, width) of the pictures."""
+    slots_per_device: int
+    content_rows: int
+    """Rows for contents in the table of each device."""
+    style_rows: int
+    """Rows for styles in it."""
+
+    @property
+    def size(self) -> int:
+        """Items in a batch."""
+        return self.slots_per_device * self.mesh.devices.size
+
+    def slots(self, batch: Sequence[Numbered]) -> list[Numbered | None]:
+        """What lies in each slot on the devices of this process; None where one stays empty."""
+        padded = [*batch, *(None,) * (self.size - len(batch))]
+        on_devices = in_batches(padded, self.slots_per_device)
+        here = [device.process_index == jax.process_index() for device in self.mesh.devices]
+        return [item for items, is_here in zip(on_devices, here, strict=True) if is_here for item in items]
+
+    def place(self, prepared: Sequence[tuple[Item, Prepared] | None]) -> tuple[Any, Any, LossWeights]:
+        """The starts, tables and loss weights of the slots, sharded over the devices."""
+        assert self.programs.shardings is not None
+        parts = [self._fill(part) for part in in_batches(prepared, self.slots_per_device)]
+        local = jax.tree.map(lambda *parts: np.concatenate(parts), *parts)
+        return with_shardings(
+            lambda x, sharding: jax.make_array_from_process_local_data(sharding, x),
+            local,
+            (self.programs.shardings[3], *self.programs.shardings[2:]),
+        )
+
+    def losses(self, block: jax.Array) -> np.ndarray:
+        """`[steps, slots, names]`."""
+        return _local(block, axis=1)
+
+    def best_pixels(self, state: State, slots: Sequence[int]) -> list[np.ndarray]:
+        """The best picture of each of these slots so far."""
+        if not slots:
+            return []
+        angles = _local(state.best_angles, axis=0)
+        return [np.asarray(to_pixels(jnp.asarray(angles[slot]))) for slot in slots]
+
+    def abstract(self, params: Any) -> tuple[Any, ...]:
+        """States, params, tables and loss weights of a batch, as shapes."""
+        num_devices, num_items = self.mesh.devices.size, self.size
+
+        def rows(tree: Any, count: int) -> Any:
+            return jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *np.shape(x)), x.dtype), tree)
+
+        row: Any = jax.ShapeDtypeStruct((num_items,), jnp.int32)
+        content, style = self.targets
+        tables = Tables(
+            rows(content, num_devices * self.content_rows),
+            rows(style, num_devices * self.style_rows),
+            row,
+            row,
+        )
+        pixels = jax.ShapeDtypeStruct((num_items, *self.shape, 3), jnp.float32)
+        state = jax.eval_shape(self.programs.init, pixels)
+        return with_shardings(
+            lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
+            (state, params, tables, rows(self.loss_weights, num_items)),
+            self.programs.shardings,
+        )
+
+    def _fill(self, prepared: Sequence[tuple[Item, Prepared] | None]) -> tuple[Any, Tables, Any]:
+        """Starts, tables and loss weights of one device; an empty slot is grey and has no loss."""
+        content, style = (
+            jax.tree.map(lambda x, n=count: np.zeros((n, *x.shape), x.dtype), targets)
+            for targets, count in zip(self.targets, (self.content_rows, self.style_rows), strict=True)
+        )
+        starts = np.full((self.slots_per_device, *self.shape, 3), 0.5, np.float32)
+        weights = jax.tree.map(
+            lambda x: np.zeros((self.slots_per_device, *np.shape(x)), np.float32), self.loss_weights
+        )
+        rows = np.zeros((2, self.slots_per_device), np.int32)
+        content_rows: dict[Any, int] = {}
+        style_rows: dict[Any, int] = {}
+        for slot, found in enumerate(prepared):
+            if found is None:
+                continue
+            item, made = found
+            rows[0, slot] = content_rows.setdefault(item.content, len(content_rows))
+            rows[1, slot] = style_rows.setdefault(style_key(item), len(style_rows))
+            _put(content, rows[0, slot], made.content)
+            _put(style, rows[1, slot], made.style)
+            _put(weights, slot, made.loss_weights)
+            starts[slot] = made.start
+        return starts, Tables(content, style, rows[0], rows[1]), weights  # pyright: ignore
+
+
+def rows_needed(batches: Sequence[Sequence[Item]], per_device: int) -> tuple[int, int]:
+    """The most contents, and the most styles, on any device in any of these batches."""
+    on_devices = [items for batch in batches for items in in_batches(batch, per_device)]
+    return (
+        max(len({item.content for item in items}) for items in on_devices),
+        max(len({style_key(item) for item in items}) for items in on_devices),
+    )
+
+
+def in_batches(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
+    """The items in order, `size` at a time; the last batch may have fewer."""
+    return [items[i : i + size] for i in range(0, len(items), size)]
+
+
+def with_shardings(function: Callable[[Any, Any], Any], arguments: Any, shardings: Any) -> Any:
+    """`function(leaf, sharding)` of all leaves; a sharding may stand for a whole subtree."""
+    return jax.tree.map(
+        lambda sharding, part: jax.tree.map(lambda leaf: function(leaf, sharding), part),
+        shardings,
+        arguments,
+    )
+
+
+def _put(table: Any, row: int, value: Any) -> None:
+    def put(table: np.ndarray, x: Any) -> None:
+        table[row] = x
+
+    jax.tree.map(put, table, value)
+
+
+def _local(x: jax.Array, axis: int) -> np.ndarray:
+    """The part of an array that lies on the devices of this process, in order along the axis."""
+    if x.is_fully_addressable:
+        return np.asarray(x)
+    shards = sorted(x.addressable_shards, key=lambda shard: shard.index[axis].start or 0)
+    return np.concatenate([np.asarray(shard.data) for shard in shards], axis)

@@ -1,0 +1,132 @@
+"""The pictures of a transfer at the sizes that it needs them: content, style and start."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jax_nst.images import (
+    Picture,
+    cover,
+    fit_size,
+    load_picture,
+    read_head,
+    resize,
+    resize_picture,
+)
+from jax_nst.models.extractor import Extractor
+from jax_nst.transfer.config import MAX_SIZE, Config
+from jax_nst.transfer.spec import Level, check_side, least_side, picture_shape, picture_size
+
+Pixels = np.ndarray | jax.Array
+"""`[H, W, 3]`, RGB in [0, 1]."""
+
+
+class Source(NamedTuple):
+    """A picture that is read when its turn comes."""
+
+    shape: tuple[int, ...] | None
+    """[H, W, 3] of a content; None if it cannot be read. That of a style is not asked for."""
+    load: Callable[[], Pixels]
+    """Gives it, or raises ValueError."""
+    error: str = ""
+    """Why it cannot be read."""
+
+
+class Start(NamedTuple):
+    """Where a run begins."""
+
+    init: str
+    """As `Config.init`."""
+    seed: int
+    """Of the noise."""
+
+
+def load_content(path: str, config: Config) -> Picture:
+    """A content as it is in its file; one with alpha at the size of the picture that it is saved with.
+
+    Raises:
+      ImageError: it cannot be read.
+    """
+    picture = load_picture(path)
+    if picture.alpha is None:
+        return picture
+    # Resized alone, the hidden colour of transparent pixels would bleed into their neighbours.
+    return resize_picture(picture, picture_size(config, picture.pixels.shape))
+
+
+def content_shape(path: str, config: Config) -> tuple[int, int, int]:
+    """[H, W, 3] of what `load_content` returns, from the head of the file.
+
+    Raises:
+      ImageError: the file is missing or not an image.
+    """
+    shape, has_alpha = read_head(path)
+    return (*picture_shape(config, shape), 3) if has_alpha else shape
+
+
+def fit_content(level: Level, content: Pixels) -> np.ndarray:
+    """The content, checked, at the size of the picture."""
+    return resize(checked_pixels("content", content), level.shape)
+
+
+def fit_style(extractor: Extractor, level: Level, style: Pixels) -> np.ndarray:
+    """The style, checked, at its size for a picture of that level."""
+    pixels = checked_pixels("style", style)
+    own = max(pixels.shape[:2])
+    # A long style in a small picture: large enough for the network.
+    least = math.ceil(least_side(extractor, level) * own / min(pixels.shape[:2]))
+    if level.style_size is not None:
+        size = level.style_size
+    elif level.style_scale is not None:
+        size = min(MAX_SIZE, max(least, round(level.style_scale * level.size)))
+    else:
+        size = min(max(least, level.size), own)
+    shape = fit_size(pixels.shape, size)
+    check_side("the style image", level, extractor, shape, "give a larger style_size, or another image")
+    return resize(pixels, shape)
+
+
+def starting_pixels(
+    start: Start, content: np.ndarray, styles: Sequence[np.ndarray], shares: Sequence[float]
+) -> np.ndarray:
+    """`[H, W, 3]`, where the run begins. Of several styles, their mean by `shares`."""
+    shape = content.shape[:2]
+    if start.init == "content":
+        return content
+    if start.init == "noise":
+        noise = jax.random.normal(jax.random.key(start.seed), content.shape)
+        return np.asarray(jnp.clip(0.5 + 0.1 * noise, 0, 1))
+    if start.init == "style":
+        mixed = sum(share * cover(style, shape) for share, style in zip(shares, styles, strict=True))
+        return np.asarray(mixed, np.float32)
+    return cover(load_picture(start.init).pixels, shape)
+
+
+def blend_shares(blend: Sequence[float] | None, num_styles: int) -> tuple[float, ...]:
+    """The shares of the styles, which add up to 1.
+
+    Raises:
+      ValueError: there is not one for each style, or they are not shares.
+    """
+    if blend is None:
+        blend = (1.0,) * num_styles
+    if len(blend) != num_styles:
+        raise ValueError(f"blend has {len(blend)} shares for {num_styles} styles; give one for each")
+    total = sum(blend)
+    if not (0 < total < float("inf") and all(share >= 0 for share in blend)):
+        raise ValueError(f"the shares of blend must be zero or more, and not all zero, not {tuple(blend)}")
+    return tuple(share / total for share in blend)
+
+
+def checked_pixels(name: str, pixels: Any) -> np.ndarray:
+    """The picture as float32 `[H, W, 3]`; raises ValueError if it is none."""
+    array = np.asarray(pixels, np.float32)
+    if array.ndim != 3 or array.shape[-1] != 3 or 0 in array.shape:
+        raise ValueError(f"{name} must have shape [H, W, 3], not {list(array.shape)}")
+    if not (np.isfinite(array).all() and array.min() >= 0 and array.max() <= 1):
+        raise ValueError(f"{name} must be finite and lie in [0, 1]")
+    return array

@@ -1,0 +1,131 @@
+"""How a level is computed: what fits in memory, compiled."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+
+from jax_nst.losses.term import PIXELS
+from jax_nst.models.extractor import Extractor, Params
+from jax_nst.runtime.memory import first_that_fits, largest_that_fits, memory_limit
+from jax_nst.transfer.layout import Layout, OnePicture, Sharded, in_batches, rows_needed
+from jax_nst.transfer.network import Network
+from jax_nst.transfer.programs import Advance, Objects, StepPrograms, step_programs
+from jax_nst.transfer.spec import Level, Spec
+from jax_nst.transfer.targets import Item, Preparation
+
+
+class Plan(NamedTuple):
+    """One level, ready to be run."""
+
+    level: Level
+    layout: Layout
+    params: Params
+    """On the devices that the layout uses."""
+    preparation: Preparation
+    init: Callable[[Any], Any]
+    """`(pixels) -> State`."""
+    advance: Advance
+
+
+def objects_of(spec: Spec, level: Level) -> Objects:
+    """What the programs of a level are keyed by."""
+    return Objects(spec.extractor, level.terms, spec.optimizer, spec.platform)
+
+
+def plan_one(network: Network, spec: Spec, level: Level, preparation: Preparation, item: Item) -> Plan:
+    """One picture, with as little rematerialised as the memory allows."""
+    content, style = preparation.abstract()
+    pixels = jax.ShapeDtypeStruct((*level.shape, 3), jnp.float32)
+
+    def make(remat: str) -> tuple[Plan, int]:
+        programs = step_programs(objects_of(spec, level), remat)
+        state = jax.eval_shape(programs.init, pixels)
+        arguments = network.params, {**content, **style}, item.loss_weights
+        advance, num_bytes = programs.compile_advance(state, *arguments)
+        plan = Plan(level, OnePicture(), network.params, preparation, programs.init, advance)
+        return plan, num_bytes
+
+    return first_that_fits(spec.remats, make, memory_limit(jax.local_devices()[0]))
+
+
+def plan_many(
+    network: Network,
+    spec: Spec,
+    level: Level,
+    preparation: Preparation,
+    mesh: Mesh,
+    items: Sequence[Item],
+    left: Sequence[Item],
+    batch: int | None,
+) -> Plan:
+    """Chooses how many items make a batch, and compiles.
+
+    Args:
+      network: its params are on all devices.
+      spec: of all the items.
+      level: of the spec.
+      preparation: of this level.
+      mesh: of all devices, with the one axis `ITEMS`.
+      items: all that there are of this spec, in order.
+      left: those of them that are to be run; the size of the batches does not depend on it.
+      batch: how many at once; None for as many as fit, or on a CPU for what is fastest.
+
+    Where even one does not fit, or `batch` items do not, stages are rematerialised as `spec.remats` allows.
+    """
+    num_devices = mesh.devices.size
+    targets = preparation.abstract()
+    limit = memory_limit(mesh.local_devices[0])
+
+    def make(remat: str) -> tuple[Plan, int]:
+        programs = step_programs(objects_of(spec, level), remat, mesh)
+
+        def layout(per_device: int) -> Sharded:
+            size = per_device * num_devices
+            batches = [part for sequence in (items, left) for part in in_batches(sequence, size)]
+            weights, rows = items[0].loss_weights, rows_needed(batches, per_device)
+            return Sharded(mesh, programs, targets, weights, level.shape, per_device, *rows)
+
+        def compile_(per_device: int) -> tuple[Advance, int]:
+            arguments = layout(per_device).abstract(network.params)
+            return programs.compile_advance(*arguments)
+
+        wanted = batch or (len(items) if spec.platform.fill_memory else spec.extractor.cpu_batch)
+        per_device = evenly(len(items), wanted, num_devices)
+        if batch is None:
+            guess = limit // max(1, _bytes_of_one(network, level, programs, num_devices))
+            per_device = largest_that_fits(per_device, limit, lambda count: compile_(count)[1], guess)
+            per_device = evenly(len(items), per_device * num_devices, num_devices)
+        advance, num_bytes = compile_(per_device)
+        plan = Plan(level, layout(per_device), network.params, preparation, programs.init, advance)
+        return plan, num_bytes
+
+    # Smaller batches before anything is rematerialised.
+    return first_that_fits(spec.remats, make, limit)
+
+
+def evenly(num_items: int, most: int, num_devices: int) -> int:
+    """Items a device, if batches have `most` at most (but one a device) and all about the same number."""
+    most = max(1, most // num_devices) * num_devices
+    num_batches = math.ceil(num_items / most)
+    return math.ceil(math.ceil(num_items / num_batches) / num_devices)
+
+
+def _bytes_of_one(network: Network, level: Level, programs: StepPrograms, num_devices: int) -> int:
+    """Bytes of one item, roughly: its state, and four times the features that are compared."""
+    extractor: Extractor = network.extractor
+    layers = tuple({layer for term in level.terms for layer in term.layers} - {PIXELS})
+    pixels = jax.ShapeDtypeStruct((*level.shape, 3), jnp.float32)
+    plain = extractor.plain(network.params)
+    features = jax.eval_shape(lambda x: extractor.apply(plain, x, layers), pixels) if layers else {}
+    states = jax.eval_shape(
+        programs.init, jax.ShapeDtypeStruct((num_devices, *level.shape, 3), jnp.float32)
+    )
+    return _num_bytes(states) // num_devices + 4 * _num_bytes(features)
+
+
+def _num_bytes(tree: Any) -> int:
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))

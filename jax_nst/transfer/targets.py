@@ -1,0 +1,181 @@
+"""Items and pictures -> what the engine is given: targets, starts and loss weights."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jax_nst.images import resize
+from jax_nst.losses import LossWeights, Targets, Term
+from jax_nst.losses.objective import (
+    Statistics,
+    count_positions,
+    make_targets,
+    measure_statistics,
+    mix_statistics,
+)
+from jax_nst.models.extractor import Extractor, Params
+from jax_nst.runtime.malloc import give_back
+from jax_nst.runtime.platform import Platform
+from jax_nst.transfer.network import Network
+from jax_nst.transfer.pictures import Source, Start, fit_content, fit_style, starting_pixels
+from jax_nst.transfer.spec import Level
+
+
+class Item(NamedTuple):
+    """One picture to be painted: what may differ between the items of one program."""
+
+    content: int
+    """Which one."""
+    styles: tuple[int, ...]
+    """Which ones make its style."""
+    shares: tuple[float, ...]
+    """Of each of them; they add up to 1."""
+    loss_weights: LossWeights
+    start: Start
+
+
+class Prepared(NamedTuple):
+    """What an item brings to its batch."""
+
+    content: Targets
+    """Of the terms that refer to the content."""
+    style: Targets
+    """Of the terms that refer to the style."""
+    start: np.ndarray
+    """`[H, W, 3]`."""
+    loss_weights: LossWeights
+
+
+class TargetPrograms(NamedTuple):
+    """What is computed once, before the first step."""
+
+    content: Callable[..., Targets]
+    """`(params, content [H, W, 3], positions)`."""
+    statistics: Callable[[Params, Any], Statistics]
+    """`(params, style [H', W', 3])`."""
+    style: Callable[..., Targets]
+    """`(statistics of each style, shares, positions)`."""
+
+
+@functools.lru_cache(maxsize=8)
+def target_programs(extractor: Extractor, terms: tuple[Term, ...], platform: Platform) -> TargetPrograms:
+    """The programs that compute the targets of these terms."""
+    of_content, of_style = (
+        tuple(term for term in terms if term.reference == reference) for reference in ("content", "style")
+    )
+    plain = extractor.plain
+
+    def content(params: Params, pixels: jax.Array, positions: Any) -> Targets:
+        statistics = measure_statistics(extractor, of_content, plain(params), pixels)
+        return make_targets(of_content, statistics, positions)
+
+    def statistics(params: Params, pixels: jax.Array) -> Statistics:
+        return measure_statistics(extractor, of_style, plain(params), pixels)
+
+    def style(statistics: Sequence[Statistics], shares: jax.Array, positions: Any) -> Targets:
+        return make_targets(of_style, mix_statistics(statistics, shares), positions)
+
+    jit = functools.partial(jax.jit, compiler_options=dict(platform.compiler_options))
+    return TargetPrograms(jit(content), jit(statistics), jit(style))
+
+
+class Preparation:
+    """Prepares the items of one level; computes what several of them share once."""
+
+    def __init__(
+        self,
+        network: Network,
+        level: Level,
+        platform: Platform,
+        contents: Sequence[Source],
+        styles: Sequence[Source],
+        fetch: Callable[[Any], Any] = jax.device_get,
+    ) -> None:
+        """Takes where targets are kept as `fetch`: on the host by default."""
+        self._network, self._level, self._contents, self._styles = network, level, contents, styles
+        self._programs = target_programs(network.extractor, level.terms, platform)
+        self._fetch = fetch
+        layers = [layer for term in level.terms for layer in term.layers]
+        self._positions = count_positions(network.extractor, network.params, (*level.shape, 3), layers)
+        self._pixels_cache: dict[int, np.ndarray] = {}
+        self._content_cache: dict[int, Targets] = {}
+        self._style_cache: dict[Any, Targets] = {}
+        self._statistics_cache: dict[int, Statistics] = {}
+
+    def prepare(self, item: Item, start: np.ndarray | None = None) -> Prepared:
+        """The targets and the start of an item; it begins as `item.start` says if None.
+
+        Raises ValueError if a picture of the item is not what it should be.
+        """
+        pixels = self._content_pixels(item)
+        give_back()  # each program needs much memory once; what the last one had would be held beside it
+        style = jax.block_until_ready(self._style_targets(item))
+        give_back()
+        content = self._content_targets(item)
+        if start is None:
+            styles = []
+            if item.start.init == "style":
+                styles = [self._style_pixels(index) for index in item.styles]
+            start = starting_pixels(item.start, pixels, styles, item.shares)
+        return Prepared(content, style, resize(start, self._level.shape), item.loss_weights)
+
+    def forget(self, but: set[int]) -> None:
+        """Forgets the contents of earlier batches, which come one after the other.
+
+        The targets of styles, which cost little from their statistics, are forgotten with them.
+        """
+        self._pixels_cache = {i: pixels for i, pixels in self._pixels_cache.items() if i in but}
+        self._content_cache = {i: made for i, made in self._content_cache.items() if i in but}
+        self._style_cache = {}
+
+    def abstract(self) -> tuple[Targets, Targets]:
+        """The shapes of the targets of one item, of its content and of its style."""
+        params, pixels = self._network.params, jax.ShapeDtypeStruct((*self._level.shape, 3), np.float32)
+        statistics = jax.eval_shape(self._programs.statistics, params, pixels)
+        return (
+            jax.eval_shape(self._programs.content, params, pixels, self._positions),
+            jax.eval_shape(self._programs.style, [statistics], np.ones(1, np.float32), self._positions),
+        )
+
+    def _content_pixels(self, item: Item) -> np.ndarray:
+        if item.content not in self._pixels_cache:
+            shape, load, error = self._contents[item.content]
+            if shape is None:
+                raise ValueError(error)
+            pixels = load()
+            if tuple(pixels.shape) != tuple(shape):
+                raise ValueError("the content is not of the size that its file says; save it anew")
+            self._pixels_cache[item.content] = fit_content(self._level, pixels)
+        return self._pixels_cache[item.content]
+
+    def _content_targets(self, item: Item) -> Targets:
+        if item.content not in self._content_cache:
+            pixels = self._content_pixels(item)
+            targets = self._programs.content(self._network.params, pixels, self._positions)
+            self._content_cache[item.content] = self._fetch(targets)
+        return self._content_cache[item.content]
+
+    def _style_targets(self, item: Item) -> Targets:
+        key = style_key(item)
+        if key not in self._style_cache:
+            statistics = [self._statistics(index) for index in item.styles]
+            shares = np.asarray(item.shares, np.float32)
+            self._style_cache[key] = self._fetch(self._programs.style(statistics, shares, self._positions))
+        return self._style_cache[key]
+
+    def _statistics(self, index: int) -> Statistics:
+        if index not in self._statistics_cache:
+            found = self._programs.statistics(self._network.params, self._style_pixels(index))
+            self._statistics_cache[index] = self._fetch(found)
+        return self._statistics_cache[index]
+
+    def _style_pixels(self, index: int) -> np.ndarray:
+        return fit_style(self._network.extractor, self._level, self._styles[index].load())
+
+
+def style_key(item: Item) -> Any:
+    """Items of one key share the targets of their style."""
+    return item.styles, item.shares
