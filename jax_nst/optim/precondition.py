@@ -30,7 +30,7 @@ def precondition(
     """Runs an optimizer in variables z of a picture x, x = start + P z, where P is `amplify`.
 
     A change of variables, Nocedal and Wright, Numerical Optimization, section 5.1: gradients become Pᵀg,
-    the curvature PᵀHP. Low frequencies move the features less than high ones do, and colours less than
+    the curvature PᵀHP. Low frequencies move the features less than high ones do, and colours more than
     luminance; P makes up for a part of that.
 
     Args:
