@@ -1,4 +1,4 @@
-"""Winograd's algorithm beside a convolution in slow NumPy."""
+"""Winograd convolution against direct convolution in NumPy."""
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ def arrays(shape, dtype=np.float64):
 
 
 def slow_convolution(x, kernel):
-    """Each output by itself: the sum over nine neighbours, zeros around."""
+    """Sums over nine neighbours for each output, with zero padding."""
     h, w, _ = x.shape
     padded = np.pad(x, ((1, 1), (1, 1), (0, 0)))
     y = np.zeros((h, w, kernel.shape[-1]))
@@ -30,13 +30,13 @@ def slow_convolution(x, kernel):
 
 @pytest.fixture(params=[1, 10**6])
 def tiles(request, monkeypatch):
-    """How many tiles are taken at once."""
+    """Number of tiles per part: as many parts as possible, or a single one."""
     monkeypatch.setattr(winograd, "_TILES_AT_ONCE", request.param)
 
 
 @pytest.mark.usefixtures("tiles")
 @pytest.mark.parametrize("shape", SHAPES)
-def test_is_the_convolution(shape):
+def test_equals_direct_convolution(shape):
     x, kernel = arrays(shape)
     with jax.enable_x64(True):
         y = winograd.convolve(jnp.asarray(x), winograd.transform(kernel))
@@ -46,8 +46,8 @@ def test_is_the_convolution(shape):
 
 @pytest.mark.usefixtures("tiles")
 @pytest.mark.parametrize("shape", SHAPES)
-def test_gradient_is_that_of_the_convolution(shape):
-    """The transpose: <convolve(x), y> = <x, gradient>, for every x."""
+def test_gradient_is_the_transpose(shape):
+    """<convolve(x), y> = <x, gradient> for every x."""
     x, kernel = arrays(shape)
     with jax.enable_x64(True):
         transformed = winograd.transform(kernel)
@@ -60,8 +60,8 @@ def test_gradient_is_that_of_the_convolution(shape):
             np.testing.assert_allclose(np.vdot(other, gradient), expected, rtol=1e-10, atol=1e-12)
 
 
-def test_rounds_as_a_convolution_does():
-    """In float32, 128 channels; relative to the outputs' size."""
+def test_rounding_error_is_small():
+    """Relative to the RMS of the outputs, in float32 with 128 channels."""
     x, kernel = arrays((32, 32, 128, 16), np.float32)
     exact = slow_convolution(x, kernel)
     y = np.asarray(winograd.convolve(jnp.asarray(x), winograd.transform(kernel)))
@@ -69,7 +69,7 @@ def test_rounds_as_a_convolution_does():
     assert np.sqrt(np.mean((y - exact) ** 2) / np.mean(exact**2)) < 3e-6
 
 
-def test_plain_jitted_and_vmapped_are_the_same():
+def test_plain_jit_and_vmap_agree():
     x, kernel = arrays((9, 14, 6, 4), np.float32)
     transformed = winograd.transform(kernel)
     plain = winograd.convolve(jnp.asarray(x), transformed)
@@ -78,8 +78,8 @@ def test_plain_jitted_and_vmapped_are_the_same():
     np.testing.assert_allclose(batch, jnp.stack([plain, 2 * plain]), rtol=1e-4, atol=1e-5)
 
 
-def test_the_gradient_of_the_kernel_is_nan():
-    """It is not computed, and must not pass for one."""
+def test_gradient_of_the_kernel_is_nan():
+    """It is not implemented; NaN prevents silent misuse."""
     x, kernel = arrays((4, 4, 2, 2), np.float32)
     gradient = jax.grad(lambda k: jnp.sum(winograd.convolve(jnp.asarray(x), k)))(winograd.transform(kernel))
     assert np.isnan(gradient).all()

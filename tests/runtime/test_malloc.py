@@ -67,9 +67,9 @@ def faults(script, *arguments):
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc, whose malloc is set up")
-def test_pages_are_not_asked_for_again(monkeypatch):
-    """Counted by the system: 100 MB, twenty times."""
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
+def test_keep_pages_avoids_page_faults(monkeypatch):
+    """Counts the faults of allocating, writing and freeing 100 MB twenty times."""
     monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
     usual, kept = faults(SCRIPT, "usual"), faults(SCRIPT, "keep")
     assert kept < usual / 3
@@ -77,16 +77,16 @@ def test_pages_are_not_asked_for_again(monkeypatch):
     assert faults(SCRIPT, "keep") > kept
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc, whose malloc is set up")
-def test_nor_by_the_steps_of_a_run(monkeypatch):
-    """In a thread of JAX malloc would give back a part of what each step needs."""
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
+def test_keep_pages_avoids_page_faults_of_steps(monkeypatch):
+    """In a thread of JAX, malloc would return part of the memory that each step needs."""
     monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
     assert faults(STEPS, "keep") < faults(STEPS, "usual") / 10
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc, whose malloc is set up")
-def test_freed_memory_is_given_back_once_asked():
-    """Resident pages, of 4 KB or more: of 200 MB, half of them freed."""
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
+def test_give_back_returns_freed_memory():
+    """Counts resident pages after one of two blocks of 100 MB has been freed."""
     command = [sys.executable, "-c", GIVEN_BACK]
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     before, kept, after = (int(number) for number in printed.split())
