@@ -28,8 +28,8 @@ from jax_nst.sweeps.grid import Grid as Grid
 from jax_nst.sweeps.sweeping import SweepResult as SweepResult
 from jax_nst.sweeps.sweeping import sweep as sweep
 from jax_nst.transfer.config import Config as Config
-from jax_nst.transfer.engine import Progress as Progress
-from jax_nst.transfer.engine import Status as Status
+from jax_nst.transfer.outcome import Progress as Progress
+from jax_nst.transfer.outcome import Status as Status
 from jax_nst.transfer.transfer import Result as Result
 from jax_nst.transfer.transfer import stylize as stylize
 

@@ -14,14 +14,15 @@ from jax_nst.runtime.platform import Platform, current_platform
 from jax_nst.sweeps.grid import Grid, GridItem, make_items
 from jax_nst.transfer import engine
 from jax_nst.transfer.config import Config
-from jax_nst.transfer.engine import Callback, Outcome, Status, failed
 from jax_nst.transfer.layout import in_batches
 from jax_nst.transfer.network import Network, load_network
+from jax_nst.transfer.outcome import Callback, Outcome, Status, failed
 from jax_nst.transfer.pictures import Pixels, Source, Start
 from jax_nst.transfer.plan import Plan, plan_many
 from jax_nst.transfer.programs import ITEMS, on_all_devices
-from jax_nst.transfer.spec import Spec, picture_shape, resolve, resolve_loss_names, resolve_weights
+from jax_nst.transfer.spec import Spec, picture_shape, resolve
 from jax_nst.transfer.targets import Item, Preparation
+from jax_nst.transfer.terms import resolve_loss_names, resolve_weights
 
 
 class SweepResult(NamedTuple):
@@ -202,7 +203,7 @@ def _group_by_spec(
             if source.shape is None:
                 raise ValueError(source.error)
             spec = resolve(config, network.extractor, source.shape, platform)
-            weights = resolve_weights(config, network.extractor, spec.levels[-1])
+            weights = resolve_weights(config, network.extractor, spec.levels[-1].terms)
         except ValueError as error:
             bad.append(failed(number, error, resolve_loss_names(config, network.extractor)))
             continue

@@ -12,15 +12,16 @@ from jax_nst.losses import Losses
 from jax_nst.models.extractor import Params
 from jax_nst.runtime.platform import Platform, current_platform
 from jax_nst.transfer.config import Config
-from jax_nst.transfer.engine import Callback, Outcome, Progress, Status, entries_of
 from jax_nst.transfer.engine import run as run_engine
 from jax_nst.transfer.network import Network, load_network
+from jax_nst.transfer.outcome import Callback, Outcome, Progress, Status, entries_of
 from jax_nst.transfer.pictures import Pixels, Source, Start, blend_shares
 from jax_nst.transfer.plan import Plan, objects_of, plan_one
 from jax_nst.transfer.programs import score_program
 from jax_nst.transfer.provenance import made_with
-from jax_nst.transfer.spec import Spec, picture_shape, resolve, resolve_weights
+from jax_nst.transfer.spec import Spec, picture_shape, resolve
 from jax_nst.transfer.targets import Item, Preparation
+from jax_nst.transfer.terms import resolve_weights
 
 
 class Result(NamedTuple):
@@ -88,7 +89,7 @@ def run(
     """As `stylize`, with the network at hand and the styles in a list."""
     began = time.perf_counter()
     spec = resolve(config, network.extractor, np.shape(content), platform or current_platform())
-    weights = resolve_weights(config, network.extractor, spec.levels[-1])
+    weights = resolve_weights(config, network.extractor, spec.levels[-1].terms)
     shares = blend_shares(blend, len(styles))
     item = Item(0, tuple(range(len(styles))), shares, weights, Start(config.init, config.seed))
     sources = [Source(np.shape(content), lambda: content)], [Source(None, lambda x=x: x) for x in styles]
