@@ -76,16 +76,8 @@ def run(
       The outcomes of the items on the devices of this process, and whether the callback ended the run.
     """
     numbers = tuple(number for number, _ in batch)
-    begun = Progress(
-        numbers,
-        items_done,
-        num_items or len(batch),
-        0,
-        spec.num_steps,
-        0,
-        {},
-        lambda item=None: np.empty(0),
-    )
+    total = num_items or len(batch)
+    begun = Progress(numbers, items_done, total, 0, spec.num_steps, 0, {}, lambda item=None: np.empty(0))
     outcomes: dict[int, Outcome] = {}
     traces: dict[int, tuple[Trace, ...]] = dict.fromkeys(numbers, ())
     starts: Mapping[int, np.ndarray] = {}
@@ -230,16 +222,13 @@ def _progress(
         slot = slots[next(iter(slots)) if item is None else item]
         return resize(plan.layout.best_pixels(state.steps, [slot])[0], spec.levels[-1].shape)
 
-    entries = {
-        number: entries_of(
-            spec,
-            (*traces[number], Trace(plan.level.size, state.losses[:, slot], state.seconds, 0.0)),
-            since,
-        )
-        for slot, number in used.items()
-    }
+    def entries(number: int, slot: int) -> list[dict[str, float]]:
+        trace = Trace(plan.level.size, state.losses[:, slot], state.seconds, 0.0)
+        return entries_of(spec, (*traces[number], trace), since)
+
     step = begun.step + len(state.losses) - 1
-    return begun._replace(step=step, entries=entries, best_pixels=best_pixels)
+    of_items = {number: entries(number, slot) for number, slot in slots.items()}
+    return begun._replace(step=step, entries=of_items, best_pixels=best_pixels)
 
 
 def _outcome(

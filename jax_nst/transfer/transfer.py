@@ -1,5 +1,6 @@
 """The Python API of one transfer: two pictures in, one out."""
 
+import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -113,17 +114,19 @@ def run(
         "compile_seconds": sum(setup_seconds),
         "steps": history_of(spec, outcome),
     }
-    finest = made[0] if len(outcome.traces) == len(spec.levels) else None
-
-    def score(pixels: Pixels) -> Losses:
-        # A run that was stopped may not have come to the full size, whose targets are computed then.
-        preparation = finest or Preparation(network, spec.levels[-1], spec.platform, *sources)
-        prepared = preparation.prepare(item)
-        program = score_program(objects_of(spec, spec.levels[-1]))
-        targets = {**prepared.content, **prepared.style}
-        return program(jnp.asarray(pixels, jnp.float32), network.params, targets, item.loss_weights)
-
+    # A run that was stopped may not have come to the full size, whose targets are computed when asked for.
+    at_last = len(outcome.traces) == len(spec.levels)
+    last = made[0] if at_last else Preparation(network, spec.levels[-1], spec.platform, *sources)
+    score = functools.partial(_score, network, spec, last, item)
     return Result(outcome.pixels, history, score, outcome.status, outcome.message)
+
+
+def _score(network: Network, spec: Spec, preparation: Preparation, item: Item, pixels: Pixels) -> Losses:
+    """The losses of any picture at the last level; the targets are computed once."""
+    prepared = preparation.prepare(item)
+    program = score_program(objects_of(spec, spec.levels[-1]))
+    targets = {**prepared.content, **prepared.style}
+    return program(jnp.asarray(pixels, jnp.float32), network.params, targets, item.loss_weights)
 
 
 def describe(
