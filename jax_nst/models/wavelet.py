@@ -195,6 +195,12 @@ def wavelet(*, precision: str = "float32") -> Extractor:
 
     Raises:
       ValueError: the precision is unknown.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jax_nst import wavelet
+      >>> wavelet().apply({}, jnp.zeros((16, 24, 3)), ["scale1"])["scale1"].shape
+      (16, 24, 100)
     """
     if precision not in PRECISIONS:
         raise ValueError(f"unknown precision {precision!r}; the valid ones are {', '.join(PRECISIONS)}")

@@ -74,6 +74,7 @@ def guarded_lbfgs(
 
     Example:
       >>> import jax.numpy as jnp
+      >>> from jax_nst import guarded_lbfgs
       >>> optimizer = guarded_lbfgs()
       >>> x = jnp.ones(3)
       >>> state = optimizer.init(x)
@@ -96,7 +97,10 @@ def guarded_lbfgs(
         **extra_args: object,
     ) -> tuple[jax.Array, GuardedState]:
         del extra_args
-        assert params is not None
+        if params is None:
+            raise ValueError(
+                "guarded_lbfgs needs the current variables: update(grads, state, params, value=...)"
+            )
         limit = state.value + max_rise * jnp.abs(state.value)
         good = jnp.isfinite(value) & jnp.all(jnp.isfinite(updates)) & (value <= limit)
         # The slot in the ring follows from the count, the same for all items of a batch. And a step is

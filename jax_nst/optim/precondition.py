@@ -44,7 +44,8 @@ def precondition(
 
     Example:
       >>> import optax
-      >>> optimizer = precondition(optax.sgd(0.1))
+      >>> from jax_nst import Config, precondition
+      >>> config = Config(optimizer=precondition(optax.sgd(0.1)))
     """
     with_extra_args = optax.with_extra_args_support(optimizer)
 
@@ -87,7 +88,12 @@ def amplify(
 
     Returns:
       `[H, W, 3]`.
+
+    Raises:
+      ValueError: x is of another shape.
     """
+    if x.ndim != 3 or x.shape[-1] != 3:
+        raise ValueError(f"the variables must have shape [H, W, 3], not {list(x.shape)}")
     h, w, _ = x.shape
     down, across = jnp.fft.fftfreq(h)[:, None, None], jnp.fft.rfftfreq(w)[None, :, None]
     gains = (jnp.square(down) + jnp.square(across) + knee**2) ** (-power / 2)

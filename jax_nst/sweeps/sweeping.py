@@ -71,6 +71,17 @@ def sweep(
     Raises:
       ValueError: a setting does not fit.
       WeightsError: as `load_network`.
+
+    Example:
+      >>> import numpy as np
+      >>> from jax_nst import Config, Grid, sweep
+      >>> content, style = np.random.default_rng(0).random((2, 32, 40, 3), np.float32)
+      >>> config = Config(
+      ...     features="wavelet", content_layers=("luma1",), style_layers=("scale1",), steps=2
+      ... )
+      >>> result = sweep(content, style, grid=Grid(style_weight=(100.0, 1000.0)), config=config)
+      >>> result.pixels.shape, result.messages
+      ((2, 32, 40, 3), ['ok', 'ok'])
     """
     contents, styles = (_sequence(pictures) for pictures in (contents, styles))
     items = make_items(grid, len(contents), len(styles), config)

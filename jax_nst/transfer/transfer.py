@@ -70,6 +70,17 @@ def stylize(
       ValueError: an image is of the wrong shape, not finite, or too small; a setting does not fit.
       FloatingPointError: the loss is not finite at the start.
       WeightsError: as `load_network`.
+
+    Example:
+      >>> import numpy as np
+      >>> from jax_nst import Config, stylize
+      >>> content, style = np.random.default_rng(0).random((2, 32, 40, 3), np.float32)
+      >>> config = Config(
+      ...     features="wavelet", content_layers=("luma1",), style_layers=("scale1",), steps=2
+      ... )
+      >>> result = stylize(content, style, config=config)
+      >>> result.pixels.shape, result.message, len(result.history["steps"])
+      ((32, 40, 3), 'ok', 3)
     """
     platform = current_platform()
     network = load_network(config, params=params, platform=platform)
