@@ -4,7 +4,7 @@
     python benchmarks/compare_versions.py OLD NEW --weights vgg19.h5
 
 For each run it prints the largest relative difference of the losses at the start, of the first evaluations,
-and of all, and the mean and largest difference of the pictures in 8-bit levels. L-BFGS amplifies rounding, so
+and of all, and the mean and largest difference of the pictures in 8-bit levels. L-BFGS amplifies rounding:
 the losses should agree to 1e-5 at the start, and the pictures should look alike at the end.
 """
 
@@ -127,11 +127,9 @@ def report(
     """One row of the table."""
     differences = np.abs(new[0] - old[0]) / np.maximum(np.abs(old[0]), 1e-12)
     pictures = np.concatenate([np.abs(x - y).ravel() for x, y in zip(new[1], old[1], strict=True)])
-    print(
-        f"| {title} | {differences[0].max():.1e} | {differences[:FIRST].max():.1e} | {differences.max():.1e} | {pictures.mean():.2f} | "
-        f"{pictures.max():.0f} |",
-        flush=True,
-    )
+    columns = [f"{part.max():.1e}" for part in (differences[0], differences[:FIRST], differences)]
+    columns += [f"{pictures.mean():.2f}", f"{pictures.max():.0f}"]
+    print(f"| {title} | {' | '.join(columns)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -132,10 +132,8 @@ class Losses(Mapping[str, jax.Array]):
 def check_rank(name: str, x: jax.Array, letters: str) -> None:
     """Raises ValueError if an array does not have the axes that `letters` name, such as `h w C`."""
     if jnp.ndim(x) != len(letters.split()):
-        axes = ", ".join(letters.split())
-        raise ValueError(
-            f"{name} must have shape [{axes}], not {list(jnp.shape(x))}; map a batch with jax.vmap"
-        )
+        axes, shape = ", ".join(letters.split()), list(jnp.shape(x))
+        raise ValueError(f"{name} must have shape [{axes}], not {shape}; map a batch with jax.vmap")
 
 
 def at_least_float32(x: jax.Array) -> jax.Array:

@@ -98,9 +98,7 @@ def guarded_lbfgs(
     ) -> tuple[jax.Array, GuardedState]:
         del extra_args
         if params is None:
-            raise ValueError(
-                "guarded_lbfgs needs the current variables: update(grads, state, params, value=...)"
-            )
+            raise ValueError("guarded_lbfgs needs params: call update(grads, state, params, value=loss)")
         limit = state.value + max_rise * jnp.abs(state.value)
         good = jnp.isfinite(value) & jnp.all(jnp.isfinite(updates)) & (value <= limit)
         # The slot in the ring follows from the count, the same for all items of a batch. And a step is

@@ -53,7 +53,8 @@ def make_step(
 
     Example:
       >>> import jax, jax.numpy as jnp
-      >>> from jax_nst import TOTAL_VARIATION, LossWeights, guarded_lbfgs, make_objective, make_step, wavelet
+      >>> from jax_nst import TOTAL_VARIATION, LossWeights, wavelet
+      >>> from jax_nst import guarded_lbfgs, make_objective, make_step
       >>> objective = make_objective(wavelet(), [TOTAL_VARIATION])
       >>> init, update = make_step(objective, guarded_lbfgs())
       >>> weights = LossWeights({"tv": jnp.asarray(1.0)}, {"tv": jnp.ones(1)})
