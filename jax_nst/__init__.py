@@ -1,5 +1,6 @@
 """Neural style transfer in JAX and Flax: repaints a photograph in the style of a painting."""
 
+from jax_nst.cli.notebook import show_progress as show_progress
 from jax_nst.images import load_image as load_image
 from jax_nst.images import save_image as save_image
 from jax_nst.losses import ABSOLUTE_VARIATION as ABSOLUTE_VARIATION
@@ -62,6 +63,7 @@ __all__ = [
     "make_step",
     "precondition",
     "save_image",
+    "show_progress",
     "stylize",
     "sweep",
     "vgg",

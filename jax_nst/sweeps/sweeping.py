@@ -20,9 +20,9 @@ from jax_nst.transfer.outcome import Callback, Outcome, Status, failed
 from jax_nst.transfer.pictures import Pixels, Source, Start
 from jax_nst.transfer.plan import Plan, plan_many
 from jax_nst.transfer.programs import ITEMS, on_all_devices
-from jax_nst.transfer.spec import Spec, picture_shape, resolve
+from jax_nst.transfer.spec import Spec, picture_shape, resolve, resolve_level_weights
 from jax_nst.transfer.targets import Item, Preparation
-from jax_nst.transfer.terms import resolve_loss_names, resolve_weights
+from jax_nst.transfer.terms import resolve_loss_names
 
 
 class SweepResult(NamedTuple):
@@ -214,7 +214,7 @@ def _group_by_spec(
             if source.shape is None:
                 raise ValueError(source.error)
             spec = resolve(config, network.extractor, source.shape, platform)
-            weights = resolve_weights(config, network.extractor, spec.levels[-1].terms)
+            weights = resolve_level_weights(config, spec)
         except ValueError as error:
             bad.append(failed(number, error, resolve_loss_names(config, network.extractor)))
             continue

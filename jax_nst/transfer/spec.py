@@ -10,13 +10,13 @@ import math
 import optax
 
 from jax_nst.images import fit_size
-from jax_nst.losses import PIXELS, Term
+from jax_nst.losses import PIXELS, LossWeights, Term
 from jax_nst.models.extractor import Extractor
 from jax_nst.models.partition import REMATS
 from jax_nst.optim import make_optimizer
 from jax_nst.runtime.platform import Platform
 from jax_nst.transfer.config import DEFAULT_SIZE, Config
-from jax_nst.transfer.terms import resolve_terms
+from jax_nst.transfer.terms import resolve_terms, resolve_weights
 
 _FACTOR = 2  # from one level to the next
 _SHARE, _MOST = 0.3, 30  # of the steps, and steps, at each level but the last
@@ -100,6 +100,11 @@ def resolve(config: Config, extractor: Extractor, shape: tuple[int, ...], platfo
         save_every=config.save_every,
         platform=platform,
     )
+
+
+def resolve_level_weights(config: Config, spec: Spec) -> dict[Level, LossWeights]:
+    """The loss weights at each level, whose layers may differ; see `resolve_weights`."""
+    return {level: resolve_weights(config, spec.extractor, level.terms) for level in spec.levels}
 
 
 def _optimizer(config: Config) -> optax.GradientTransformation:

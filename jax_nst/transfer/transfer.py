@@ -20,9 +20,8 @@ from jax_nst.transfer.pictures import Pixels, Source, Start, blend_shares
 from jax_nst.transfer.plan import Plan, objects_of, plan_one
 from jax_nst.transfer.programs import score_program
 from jax_nst.transfer.provenance import made_with
-from jax_nst.transfer.spec import Spec, picture_shape, resolve
+from jax_nst.transfer.spec import Spec, picture_shape, resolve, resolve_level_weights
 from jax_nst.transfer.targets import Item, Preparation
-from jax_nst.transfer.terms import resolve_weights
 
 
 class Result(NamedTuple):
@@ -101,7 +100,7 @@ def run(
     """As `stylize`, with the network at hand and the styles in a list."""
     began = time.perf_counter()
     spec = resolve(config, network.extractor, np.shape(content), platform or current_platform())
-    weights = resolve_weights(config, network.extractor, spec.levels[-1].terms)
+    weights = resolve_level_weights(config, spec)
     shares = blend_shares(blend, len(styles))
     item = Item(0, tuple(range(len(styles))), shares, weights, Start(config.init, config.seed))
     sources = [Source(np.shape(content), lambda: content)], [Source(None, lambda x=x: x) for x in styles]
@@ -137,7 +136,7 @@ def _score(network: Network, spec: Spec, preparation: Preparation, item: Item, p
     prepared = preparation.prepare(item)
     program = score_program(objects_of(spec, spec.levels[-1]))
     targets = {**prepared.content, **prepared.style}
-    return program(jnp.asarray(pixels, jnp.float32), network.params, targets, item.loss_weights)
+    return program(jnp.asarray(pixels, jnp.float32), network.params, targets, prepared.loss_weights)
 
 
 def describe(
