@@ -71,6 +71,12 @@ def test_cross_gram_is_the_mean_of_products_plain_jitted_and_vmapped(sides, rng)
     np.testing.assert_allclose(mapped, np.stack([expected, 2 * expected]), rtol=1e-5)
 
 
+@pytest.mark.parametrize("sides", SIDES)
+def test_layers_may_be_named_in_either_order(sides, rng):
+    fine, coarse = pair(rng, sides, np.float32)
+    np.testing.assert_allclose(cross_gram(coarse, fine), cross_gram(fine, coarse).T, rtol=1e-6)
+
+
 def test_average_over_several_halvings(rng):
     """Layers that are not neighbours: 18 rows are pooled to 4, so the last two are dropped."""
     fine = rng.random((18, 12, 2))
