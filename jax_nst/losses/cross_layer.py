@@ -11,7 +11,7 @@ def cross_gram(first: jax.Array, second: jax.Array) -> jax.Array:
 
     Args:
       first: `[h, w, C]`.
-      second: `[h', w', D]`; whichever layer has more positions is averaged over blocks to those of the other.
+      second: `[h', w', D]`; the layer of more positions is averaged over blocks to those of the other.
 
     Returns:
       `[C, D]`, float32 at least.

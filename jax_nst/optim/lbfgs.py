@@ -55,7 +55,7 @@ def guarded_lbfgs(
     down the gradient from the last accepted one, with an empty memory.
 
     Not `optax.scale_by_lbfgs`, since that fixes the scale of the initial inverse Hessian, see `enlarge`,
-    and keeps every pair. Lengths are root mean squares over the variables: they mean the same at every size.
+    and keeps every pair. Lengths are root mean squares over the variables: they mean the same at any size.
 
     Args:
       learning_rate: factor of every step.
