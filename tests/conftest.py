@@ -161,3 +161,16 @@ def make_loss_weights(terms, *values, dtype=np.float32):
         {term.name: np.asarray(value, dtype) for term, value in zip(terms, values, strict=True)},
         {term.name: np.full(len(term.groups), 1 / len(term.groups), dtype) for term in terms},
     )
+
+
+def minimize(function, x, optimizer, steps):
+    """Minimises a function: the values of all evaluations, the last point and its state."""
+    state, values = optimizer.init(x), []
+    update = jax.jit(optimizer.update)
+    evaluate = jax.jit(jax.value_and_grad(function))
+    for _ in range(steps):
+        value, grads = evaluate(x)
+        updates, state = update(grads, state, x, value=value)
+        values.append(float(value))
+        x = x + updates
+    return np.array(values), x, state
