@@ -27,7 +27,7 @@ ONE = ("--content", CAT, "--style", CYPRESSES)
 
 TRANSFERS = {
     "wavelet": (*ONE, *WAVELET, "--size=160", "--steps=30"),
-    "wavelet, 2 levels": (*ONE, *WAVELET, "--size=256", "--scales=2", "--steps=20"),
+    "wavelet, 2 levels": (*ONE, *WAVELET, "--size=384", "--scales=2", "--steps=10"),
     "wavelet, adam": (*ONE, *WAVELET, "--size=160", "--steps=30", "--optimizer=adam"),
     "wavelet, noise": (*ONE, *WAVELET, "--size=128", "--steps=20", "--init=noise", "--seed=3"),
     "wavelet, blend": (

@@ -255,7 +255,7 @@ def _make(network: str, pooling: str, precision: str, use_winograd: bool) -> Ext
         content_layers=CONTENT_LAYERS[network],
         style_layers=STYLE_LAYERS[network],
         stages=functools.partial(_stages, network=network, pooling=pooling, precision=precision),
-        radius=max(CONVOLUTIONS[network]),
+        radius=2 * -(-max(CONVOLUTIONS[network]) // 2),  # even
         smallest_side=_smallest_side,
         coarsest_size=128 if network == "vgg19-lite" else 256,
         whole="vgg19" if network == "vgg19-lite" else "",
