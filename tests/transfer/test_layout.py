@@ -114,7 +114,7 @@ def test_abstract_arguments_have_the_shapes_of_placed_ones(preparation):
 
 
 def test_best_pixels_of_some_slots(preparation):
-    layout = sharded(preparation, 3)
+    layout = sharded(preparation, 3, content_rows=3)
     prepared = [(item(x), preparation.prepare(item(x))) for x in (2, 0, 1)]
     state = layout.programs.init(layout.place(prepared)[0])
     found = layout.best_pixels(state, [2, 0])
