@@ -15,7 +15,7 @@ from jax_nst.transfer.config import Config
 from jax_nst.transfer.engine import Callback, Outcome, Progress, Status, entries_of
 from jax_nst.transfer.engine import run as run_engine
 from jax_nst.transfer.network import Network, load_network
-from jax_nst.transfer.pictures import Pixels, Source, Start, blend_shares
+from jax_nst.transfer.pictures import Pixels, Source, Start, blend_shares, checked_pixels, style_shape
 from jax_nst.transfer.plan import Plan, objects_of, plan_one
 from jax_nst.transfer.programs import score_program
 from jax_nst.transfer.provenance import made_with
@@ -87,11 +87,19 @@ def run(
 ) -> Result:
     """As `stylize`, with the network at hand and the styles in a list."""
     began = time.perf_counter()
-    spec = resolve(config, network.extractor, np.shape(content), platform or current_platform())
+    content = checked_pixels("content", content)
+    checked_styles = [checked_pixels("style", style) for style in styles]
+    spec = resolve(config, network.extractor, content.shape, platform or current_platform())
+    for level in spec.levels:
+        for style in checked_styles:
+            style_shape(network.extractor, level, style.shape)  # fails here rather than after a compilation
     weights = resolve_weights(config, network.extractor, spec.levels[-1])
     shares = blend_shares(blend, len(styles))
     item = Item(0, tuple(range(len(styles))), shares, weights, Start(config.init, config.seed))
-    sources = [Source(np.shape(content), lambda: content)], [Source(None, lambda x=x: x) for x in styles]
+    sources = (
+        [Source(content.shape, lambda: content)],
+        [Source(None, lambda x=x: x) for x in checked_styles],
+    )
     setup_seconds = [time.perf_counter() - began]
     made: list[Preparation] = []
 
@@ -108,7 +116,7 @@ def run(
         reason = outcome.message.partition(": ")[2]
         raise FloatingPointError(reason) if len(outcome.losses) else ValueError(reason)
     history = {
-        **describe(network, config, np.shape(content), shares),
+        **describe(network, config, content.shape, shares),
         "compile_seconds": sum(setup_seconds),
         "steps": history_of(spec, outcome),
     }
