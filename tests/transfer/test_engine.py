@@ -31,8 +31,14 @@ from jax_nst.transfer.programs import ITEMS
 from jax_nst.transfer.spec import resolve, resolve_weights
 from jax_nst.transfer.targets import Item, Preparation
 
+# Of one layer, and without the memory of L-BFGS: it compiles in a second.
 CONFIG = Config(
-    features="wavelet", content_layers=("luma1",), style_layers=("scale1", "scale2"), steps=10, size=48
+    features="wavelet",
+    content_layers=("luma1",),
+    style_layers=("scale1",),
+    optimizer="adam",
+    steps=10,
+    size=48,
 )
 TWO_LEVELS = dataclasses.replace(CONFIG, scales="2")
 NETWORK = load_network(CONFIG, platform=CPU)
@@ -140,10 +146,10 @@ def test_a_start_that_is_not_finite_fails_alone(config):
     assert outcomes[1].message == f"failed: {NOT_FINITE}"
     assert outcomes[1].pixels is None
     assert np.isnan(outcomes[1].best).all()
-    _, others, _ = run(config, style=STYLE * 0.1, style_weights=(1e3, 10.0), mesh=ONE_DEVICE)
-    for one, other in zip((outcomes[0], outcomes[2]), others, strict=True):
-        np.testing.assert_allclose(joined(one)[:9], joined(other)[:9], rtol=1e-2, atol=1e-6)
-        assert float(np.abs(one.pixels - other.pixels).mean()) < 0.01
+    _, others, _ = run(config, style=STYLE * 0.1, style_weights=(1e3, 1.0, 10.0), mesh=ONE_DEVICE)
+    for index in (0, 2):
+        np.testing.assert_array_equal(joined(outcomes[index]), joined(others[index]))
+        np.testing.assert_array_equal(outcomes[index].pixels, others[index].pixels)
 
 
 def test_a_run_without_any_finite_start_ends_at_once():
@@ -161,7 +167,7 @@ def test_a_run_without_any_finite_start_ends_at_once():
 def test_a_picture_that_will_not_do_fails_alone():
     contents = (CONTENT, np.full_like(CONTENT, np.nan), CONTENT[::-1])
     seen = []
-    _, outcomes, _ = run(TWO_LEVELS, contents=contents, mesh=ONE_DEVICE, callback=seen.append)
+    _, outcomes, _ = run(CONFIG, contents=contents, mesh=ONE_DEVICE, callback=seen.append)
     assert [outcome.status for outcome in outcomes] == [Status.FINISHED, Status.FAILED, Status.FINISHED]
     assert outcomes[1].message == "failed: content must be finite and lie in [0, 1]"
     assert outcomes[1].traces == ()
@@ -286,7 +292,7 @@ def seen_by_callback(function):
 
 
 def test_a_callback_is_told_the_same_of_a_picture_and_of_a_sweep():
-    config = dataclasses.replace(TWO_LEVELS, optimizer="adam")
+    config = TWO_LEVELS
     runs = [
         seen_by_callback(lambda callback: stylize(CONTENT, STYLE, config=config, callback=callback)),
         seen_by_callback(lambda callback: sweep(CONTENT, STYLE, config=config, callback=callback)),
@@ -325,14 +331,14 @@ def test_the_callback_may_look_at_any_item_at_work():
 @pytest.mark.parametrize("function", [stylize, sweep])
 def test_a_second_call_compiles_nothing(function):
     """Other pictures, loss weights, starts and numbers of steps are arguments."""
-    # Sizes that no other test has.
-    config = dataclasses.replace(TWO_LEVELS, size=44 if function is sweep else 46)
+    # At sizes that no other test has.
+    config = dataclasses.replace(CONFIG, size=44 if function is sweep else 46)
     first, _ = count_compilations(lambda: function(CONTENT, STYLE, config=config))
     assert first
-    changed = dataclasses.replace(
-        config, content_weight=3.0, style_weight=7.0, tv_weight=0.5, steps=5, init="noise", seed=3
-    )
-    function(CONTENT[::-1], STYLE, config=changed)  # the noise is drawn by a program of its own
-    changed = dataclasses.replace(changed, tv_weight=0.7, seed=4, steps=6)
-    count, _ = count_compilations(lambda: function(CONTENT[:, ::-1], STYLE[::-1], config=changed))
-    assert count == 0
+    changed = dataclasses.replace(config, content_weight=3.0, style_weight=7.0, tv_weight=0.5, steps=5)
+    second, _ = count_compilations(lambda: function(CONTENT[::-1], STYLE[::-1], config=changed))
+    assert second == 0
+    function(CONTENT, STYLE, config=dataclasses.replace(changed, init="noise"))  # compiles what draws it
+    changed = dataclasses.replace(changed, init="noise", seed=3, steps=6)
+    third, _ = count_compilations(lambda: function(CONTENT, STYLE, config=changed))
+    assert third == 0
