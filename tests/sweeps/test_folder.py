@@ -196,7 +196,7 @@ def test_a_sweep_killed_by_the_system_and_resumed_ends_as_one_that_was_not(tmp_p
     arguments = [
         "--content", inputs[0], "--style", ",".join(inputs[1:]), "--style_weight", "10,1000,5000",
         "--features", "wavelet", "--content_layers", "luma1", "--style_layers", "scale1,scale2",
-        "--steps", "3", "--size", "24", "--batch", "2",
+        "--steps", "100", "--size", "24", "--batch", "2",  # long enough to be killed in between
     ]  # fmt: skip
     command = [sys.executable, str(ROOT / "main.py"), *arguments]
     whole = tmp_path / "whole"
