@@ -125,7 +125,7 @@ def run(
     def score(pixels: Pixels) -> Losses:
         # A run that was stopped may not have come to the full size, whose targets are computed then.
         preparation = finest or Preparation(network, spec.levels[-1], spec.platform, *sources)
-        prepared = preparation.prepare(item)
+        prepared = preparation.prepare(item, outcome.pixels)  # no start is read or drawn anew
         program = score_program(objects_of(spec, spec.levels[-1]))
         targets = {**prepared.content, **prepared.style}
         return program(jnp.asarray(pixels, jnp.float32), network.params, targets, item.loss_weights)
