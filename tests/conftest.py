@@ -21,6 +21,7 @@ from pathlib import Path
 
 import h5py
 import jax
+import jax.monitoring
 import numpy as np
 import pytest
 
@@ -91,6 +92,22 @@ def shared():
     if not (folder / "weights" / "vgg19_blocks1-3.h5").is_file():
         pytest.skip("needs real VGG weights and paintings, which are not part of the project")
     return folder
+
+
+def count_compilations(function):
+    """Returns how many programs the backend compiles during `function()`, and what that returns."""
+    heard = []
+
+    def hear(name, duration, **rest):
+        del duration, rest
+        heard.append(name)
+
+    jax.monitoring.register_event_duration_secs_listener(hear)
+    try:
+        result = function()
+    finally:
+        jax.monitoring.unregister_event_duration_listener(hear)
+    return sum("backend_compile" in name for name in heard), result
 
 
 def vgg_params(network: str, layers: tuple[str, ...], dtype=np.float32):

@@ -100,7 +100,7 @@ class LossWeights(NamedTuple):
     """Name of a term -> `[groups]`."""
 
 
-@jax.tree_util.register_dataclass
+@jax.tree_util.register_pytree_with_keys_class
 @dataclasses.dataclass(frozen=True)
 class Losses(Mapping[str, jax.Array]):
     """The scalar that is minimised, and the unweighted loss of each term. All `[]`.
@@ -127,6 +127,17 @@ class Losses(Mapping[str, jax.Array]):
     def as_dict(self) -> dict[str, jax.Array]:
         """`total` and every term."""
         return {"total": self.total, **self.terms}
+
+    def tree_flatten_with_keys(self) -> tuple[Any, tuple[str, ...]]:
+        """As a pytree; unlike a dict, one that keeps the order of its terms."""
+        keys = [jax.tree_util.DictKey(name) for name in self.as_dict()]
+        return tuple(zip(keys, self.as_dict().values(), strict=True)), tuple(self.terms)
+
+    @classmethod
+    def tree_unflatten(cls, names: tuple[str, ...], leaves: Any) -> "Losses":
+        """Undoes `tree_flatten_with_keys`."""
+        total, *terms = leaves
+        return cls(total, dict(zip(names, terms, strict=True)))
 
 
 def check_rank(name: str, x: jax.Array, letters: str) -> None:

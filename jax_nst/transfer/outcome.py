@@ -61,9 +61,9 @@ class Outcome(NamedTuple):
 
     @property
     def best(self) -> np.ndarray:
-        """`[names]`, the losses of the best evaluation; NaN if there is none."""
+        """`[names]`, the losses of the best evaluation; NaN if there is none, or no picture."""
         finite = np.isfinite(self.losses[:, 0])
-        if not finite.any():
+        if self.status is Status.FAILED or not finite.any():
             return np.full(self.losses.shape[1], np.nan, np.float32)
         return self.losses[np.argmin(np.where(finite, self.losses[:, 0], np.inf))]
 

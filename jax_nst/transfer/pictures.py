@@ -76,18 +76,27 @@ def fit_content(level: Level, content: Pixels) -> np.ndarray:
 def fit_style(extractor: Extractor, level: Level, style: Pixels) -> np.ndarray:
     """The style, checked, at its size for a picture of that level."""
     pixels = checked_pixels("style", style)
-    own = max(pixels.shape[:2])
+    return resize(pixels, style_shape(extractor, level, pixels.shape))
+
+
+def style_shape(extractor: Extractor, level: Level, shape: tuple[int, ...]) -> tuple[int, int]:
+    """(height, width) for a picture of that level of a style of `shape` [H, W, 3].
+
+    Raises:
+      ValueError: it is too small for the network.
+    """
+    own = max(shape[:2])
     # A long style in a small picture: large enough for the network.
-    least = math.ceil(least_side(extractor, level) * own / min(pixels.shape[:2]))
+    least = math.ceil(least_side(extractor, level) * own / min(shape[:2]))
     if level.style_size is not None:
         size = level.style_size
     elif level.style_scale is not None:
         size = min(MAX_SIZE, max(least, round(level.style_scale * level.size)))
     else:
         size = min(max(least, level.size), own)
-    shape = fit_size(pixels.shape, size)
-    check_side("the style image", level, extractor, shape, "give a larger style_size, or another image")
-    return resize(pixels, shape)
+    fitted = fit_size(shape, size)
+    check_side("the style image", level, extractor, fitted, "give a larger style_size, or another image")
+    return fitted
 
 
 def starting_pixels(

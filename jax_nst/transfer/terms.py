@@ -86,8 +86,10 @@ def parse_style_loss(words: tuple[str, ...]) -> dict[str, float]:
     """Name of a style term -> its share: `("gram:2", "moments")` -> `{"gram": 2.0, "moments": 1.0}`.
 
     Raises:
-      ValueError: a name is unknown or stands twice, or a share is not a number above zero.
+      ValueError: there is no name, one is unknown or stands twice, or a share is not a number above zero.
     """
+    if not words:
+        raise ValueError(f"style_loss must name one of {', '.join(STYLE_TERMS)}, or several")
     shares: dict[str, float] = {}
     for word in words:
         name, _, number = word.partition(":")

@@ -16,7 +16,7 @@ from jax_nst.transfer.config import Config
 from jax_nst.transfer.engine import run as run_engine
 from jax_nst.transfer.network import Network, load_network
 from jax_nst.transfer.outcome import Callback, Outcome, Progress, Status, entries_of
-from jax_nst.transfer.pictures import Pixels, Source, Start, blend_shares
+from jax_nst.transfer.pictures import Pixels, Source, Start, blend_shares, checked_pixels, style_shape
 from jax_nst.transfer.plan import Plan, objects_of, plan_one
 from jax_nst.transfer.programs import score_program
 from jax_nst.transfer.provenance import made_with
@@ -99,11 +99,16 @@ def run(
 ) -> Result:
     """As `stylize`, with the network at hand and the styles in a list."""
     began = time.perf_counter()
-    spec = resolve(config, network.extractor, np.shape(content), platform or current_platform())
+    content = checked_pixels("content", content)
+    pictures = [checked_pixels("style", style) for style in styles]
+    spec = resolve(config, network.extractor, content.shape, platform or current_platform())
+    for level in spec.levels:
+        for style in pictures:
+            style_shape(network.extractor, level, style.shape)  # fails here rather than after a compilation
     weights = resolve_level_weights(config, spec)
     shares = blend_shares(blend, len(styles))
     item = Item(0, tuple(range(len(styles))), shares, weights, Start(config.init, config.seed))
-    sources = [Source(np.shape(content), lambda: content)], [Source(None, lambda x=x: x) for x in styles]
+    sources = [Source(content.shape, lambda: content)], [Source(None, lambda x=x: x) for x in pictures]
     setup_seconds = [time.perf_counter() - began]
     made: list[Preparation] = []
 
@@ -120,20 +125,22 @@ def run(
         reason = outcome.message.partition(": ")[2]
         raise FloatingPointError(reason) if len(outcome.losses) else ValueError(reason)
     history = {
-        **describe(network, config, np.shape(content), shares),
+        **describe(network, config, content.shape, shares),
         "compile_seconds": sum(setup_seconds),
         "steps": history_of(spec, outcome),
     }
     # A run that was stopped may not have come to the full size, whose targets are computed when asked for.
     at_last = len(outcome.traces) == len(spec.levels)
     last = made[0] if at_last else Preparation(network, spec.levels[-1], spec.platform, *sources)
-    score = functools.partial(_score, network, spec, last, item)
+    score = functools.partial(_score, network, spec, last, item, outcome.pixels)
     return Result(outcome.pixels, history, score, outcome.status, outcome.message)
 
 
-def _score(network: Network, spec: Spec, preparation: Preparation, item: Item, pixels: Pixels) -> Losses:
+def _score(
+    network: Network, spec: Spec, preparation: Preparation, item: Item, best: np.ndarray, pixels: Pixels
+) -> Losses:
     """The losses of any picture at the last level; the targets are computed once."""
-    prepared = preparation.prepare(item)
+    prepared = preparation.prepare(item, best)  # so that no start is read or drawn anew
     program = score_program(objects_of(spec, spec.levels[-1]))
     targets = {**prepared.content, **prepared.style}
     return program(jnp.asarray(pixels, jnp.float32), network.params, targets, prepared.loss_weights)

@@ -1,26 +1,23 @@
 """The command line, in this process and as a real one."""
 
+import csv
 import dataclasses
-import importlib
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from absl import flags
 from conftest import EXAMPLES, ROOT, picture
 from PIL import Image
 
-from jax_nst import Config, Grid, images, load_image, save_image
+from jax_nst import Config, images, load_image, save_image
 from jax_nst.cli import main as cli
-
-stylize = importlib.import_module("jax_nst.transfer.transfer")  # the package's name is the function's
+from jax_nst.transfer import transfer
 
 QUICK = (
     "--features=wavelet",
@@ -42,77 +39,7 @@ def run(*arguments):
     return cli.main(["main.py", *arguments])
 
 
-def parse(*arguments):
-    parser = flags.FlagValues()
-    cli.define_flags(parser)
-    parser(["main.py", *arguments])
-    return parser.flag_values_dict()
-
-
 # Flags.
-
-
-def test_defaults_are_those_of_config():
-    job = cli.to_job(parse("--content=c.png", "--style=s.png"))
-    assert (job.config, len(job.items)) == (Config(), 1)
-
-
-def test_every_setting_round_trips():
-    config = Config(
-        size=100, style_scale=0.5, features="vgg16", weights="w.h5", recipe="sushant097", optimizer="adam",
-        steps=7, learning_rate=0.5, content_weight=2.0, style_weight=3.0, tv_weight=4.0,
-        content_layers=("relu1_1",), style_layers=("relu1_2", "relu2_1"), style_layer_weights=(0.25, 0.75),
-        pooling="average", init="noise", seed=5, save_every=6, scales="3", tolerance=0.1,
-        precision="tf32", remat="all",
-    )  # fmt: skip
-    changed = {name: value for name, value in dataclasses.asdict(config).items() if name != "style_size"}
-    assert all(changed[name] != getattr(Config(), name) for name in changed)
-    assert cli.to_job(parse("--content=c.png", "--style=s.png", "--style_size=7")).config.style_size == 7
-    texts = {k: ",".join(map(str, v)) if isinstance(v, tuple) else str(v) for k, v in changed.items()}
-    pictures = ("--content=c.png", "--style=s.png")
-    job = cli.to_job(parse(*pictures, *(f"--{name}={text}" for name, text in texts.items())))
-    assert job.config == job.items[0].config == config
-    spaced = [part for name, text in texts.items() for part in (f"--{name}", text)]
-    assert cli.to_job(parse(*pictures, *spaced)).config == config
-
-
-def test_several_values_make_a_sweep(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for name in (
-        "a.png",
-        "b.jpg",
-        "with,comma.png",
-        "paintings/x.webp",
-        "paintings/y.PNG",
-        "paintings/z.txt",
-    ):
-        Path(name).parent.mkdir(exist_ok=True)
-        Path(name).touch()
-    job = cli.to_job(
-        parse(
-            "--content=a.png,b.jpg", "--style=paintings", "--style=with,comma.png", "--style=?.jpg",
-            "--style_weight=1,1e3", "--style_weight=5", "--seed=1,2", "--init=noise,a.png",
-            "--style_layer_weights=1,2,3,4,5", "--style_layer_weights=5,4,3,2,1", "--tv_weight=7",
-        )
-    )  # fmt: skip
-    assert job.contents == ("a.png", "b.jpg")
-    assert job.styles == ("paintings/x.webp", "paintings/y.PNG", "with,comma.png", "b.jpg")
-    assert job.grid == Grid(
-        style_weight=(1.0, 1000.0, 5.0),
-        seed=(1, 2),
-        init=("noise", "a.png"),
-        style_layer_weights=((1, 2, 3, 4, 5), (5, 4, 3, 2, 1)),
-    )
-    assert job.config.tv_weight == 7
-    assert len(job.items) == 2 * 4 * 3 * 2 * 2 * 2
-
-
-def test_blend_and_zip():
-    pictures = ("--content=c.png", "--style=s.png,t.png")
-    job = cli.to_job(parse(*pictures, "--blend=0.7,0.3"))
-    assert (len(job.items), job.items[0].shares) == (1, (0.7, 0.3))
-    assert len(cli.to_job(parse(*pictures, "--blend=0.7,0.3", "--blend=1,1")).items) == 2
-    assert len(cli.to_job(parse(*pictures, "--seed=1,2", "--zip")).items) == 2
 
 
 def test_help_shows_every_flag_with_its_default(capsys):
@@ -193,7 +120,18 @@ def test_a_sweep_from_the_command_line(pair, capsys):
     assert capsys.readouterr() == ("out\n", "")
 
 
-def test_a_sweep_with_a_bad_file_says_which_and_paints_the_rest(pair, capsys):
+def test_style_losses_of_a_sweep_have_columns(pair):
+    assert run(*pair, *QUICK, "--style_loss=gram:2,moments", "--style_weight=10,1000", "--quiet") == 0
+    names = ["total", "content", "style", "moments", "tv"]
+    with Path("sweep/results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [name for name in rows[0] if name.endswith("_loss")] == [f"{name}_loss" for name in names]
+    assert all(float(row["moments_loss"]) > 0 for row in rows)
+    with np.load("sweep/history.npz") as history:
+        assert set(history) == {*names, "picture"}
+
+
+def test_a_sweep_with_a_bad_file_names_it_and_paints_the_rest(pair, capsys):
     Path("bad.png").write_bytes(b"no picture")
     assert run(*pair, "--style=bad.png", *QUICK) == 1
     err = capsys.readouterr().err
@@ -207,7 +145,7 @@ def test_several_pictures_need_a_folder(pair, capsys):
     assert "out.png: 2 pictures need a folder" in capsys.readouterr().err
 
 
-def test_a_sweep_never_writes_over_its_inputs(pair, capsys):
+def test_a_sweep_never_overwrites_its_inputs(pair, capsys):
     Path("out").mkdir()
     Path("c.png").rename("out/seed=1.png")
     before = Path("out/seed=1.png").read_bytes()
@@ -216,7 +154,7 @@ def test_a_sweep_never_writes_over_its_inputs(pair, capsys):
     assert Path("out/seed=1.png").read_bytes() == before
 
 
-def test_a_sweep_never_writes_its_report_over_its_inputs(pair, capsys):
+def test_the_report_of_a_sweep_never_overwrites_its_inputs(pair, capsys):
     Path("out").mkdir()
     Path("c.png").rename("out/contact_sheet.png")
     content = "--content=out/contact_sheet.png"
@@ -243,7 +181,7 @@ def test_a_blend_is_one_picture(pair, capsys):
 # Files.
 
 
-def test_the_main_job(pair, capsys):
+def test_one_picture_from_the_command_line(pair, capsys):
     assert run(*pair, *QUICK, "--history=h.json") == 0
     out, err = capsys.readouterr()
     assert out == "c_s.png\n"
@@ -263,14 +201,41 @@ def test_the_main_job(pair, capsys):
     assert "jax" in settings["versions"]
 
 
-def test_the_folders_of_the_user_do_not_travel_in_the_picture(pair, tmp_path):
+def test_style_losses_are_in_history_and_verdict(pair, capsys):
+    assert run(*pair, *QUICK, "--style_loss=gram:2,moments", "--history=h.json") == 0
+    names = ["total", "content", "style", "moments", "tv"]
+    history = json.loads(Path("h.json").read_text())
+    assert list(history["steps"][0]) == ["step", "size", "seconds", *names]
+    assert history["config"]["style_loss"] == ["gram:2", "moments"]
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert re.search(r"scores " + ", ".join(rf"{name} [\d.e+-]+" for name in names), last)
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("soup", "unknown style_loss 'soup'; the valid ones are gram, moments, cross_layer"),
+        ("gram,gram", "style_loss names gram twice; name each loss once"),
+        ("gram:0", "the share of gram in style_loss must be above zero, not '0'"),
+        ("", "style_loss must name one of gram, moments, cross_layer, or several"),
+    ],
+)
+@pytest.mark.parametrize("more", [(), ("--seed=1,2",)], ids=["picture", "sweep"])
+def test_an_invalid_style_loss_gets_one_sentence(flag, message, more, pair, capsys):
+    assert run(*pair, *QUICK, *more, f"--style_loss={flag}") == 1
+    out, err = capsys.readouterr()
+    assert (out, err.strip()) == ("", f"jax_nst: {message}")
+    assert sorted(path.name for path in Path().iterdir()) == ["c.png", "s.png"]
+
+
+def test_settings_in_the_picture_name_no_folders(pair, tmp_path):
     assert run(f"--content={tmp_path / 'c.png'}", pair[1], *QUICK, "--quiet") == 0
     settings = images.load_settings("c_s.png")
     assert settings["content"] == "c.png"
     assert str(tmp_path) not in json.dumps(settings)
 
 
-def test_quiet_prints_the_path_alone(pair, capsys):
+def test_quiet_prints_only_the_path(pair, capsys):
     assert run(*pair, *QUICK, "--quiet", "--output=o.jpg") == 0
     assert capsys.readouterr() == ("o.jpg\n", "")
 
@@ -295,7 +260,7 @@ def test_alpha_is_carried_and_resized(pair, capsys):
     capsys.readouterr()
 
 
-def test_save_every_saves_on_the_way(pair, monkeypatch, capsys):
+def test_save_every_saves_during_the_run(pair, monkeypatch, capsys):
     saved, original = [], cli.save_image
     monkeypatch.setattr(cli, "save_image", lambda *a, **k: (saved.append(a[0]), original(*a, **k)))
     assert run(*pair, *QUICK, "--save_every=2") == 0
@@ -361,7 +326,7 @@ def test_the_output_is_checked_before_the_weights_are_read(pair, monkeypatch):
     assert run(*pair, "--output=no/o.png") == 1
 
 
-def test_too_little_memory_is_said(pair, monkeypatch, capsys):
+def test_too_little_memory_gets_one_sentence(pair, monkeypatch, capsys):
     def full(*arguments, **named):
         raise MemoryError
 
@@ -409,8 +374,9 @@ def wait_for(stream, text):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_saves_the_best_picture(number, pair, tmp_path):
     process = start(*pair, *QUICK[:3], "--steps=100000", "--history=h.json")
-    wait_for(process.stderr, "loss")
-    time.sleep(0.5)
+    read = wait_for(process.stderr, "loss")
+    while not re.search(r"[1-9]\d*/100000", read):  # a step was made
+        read += wait_for(process.stderr, "loss")
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 128 + number
@@ -423,16 +389,19 @@ def test_an_interrupt_saves_the_best_picture(number, pair, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir() if path.suffix == ".tmp") == []
 
 
-def test_an_interrupt_at_a_smaller_size_computes_nothing_of_the_full_one(pair, monkeypatch, capsys):
-    """It may be large, and the one who interrupts is in a hurry."""
-    sizes, make_problem = [], stylize.make_problem
-    monkeypatch.setattr(
-        stylize, "make_problem", lambda *a, **k: sizes.append(k["config"].size) or make_problem(*a, **k)
-    )
-    monkeypatch.setattr(cli, "_show", lambda bar, progress: os.kill(os.getpid(), signal.SIGINT))
+def test_an_interrupt_at_a_coarse_level_computes_nothing_of_the_full_size(pair, monkeypatch, capsys):
+    """It may be large, and whoever interrupts is in a hurry."""
+    planned, plan_one = [], transfer.plan_one
+
+    def noted(network, spec, level, *rest):
+        planned.append(level.size)
+        return plan_one(network, spec, level, *rest)
+
+    monkeypatch.setattr(transfer, "plan_one", noted)
+    monkeypatch.setattr(cli, "show_steps", lambda bar, progress: os.kill(os.getpid(), signal.SIGINT))
     assert run(*pair, *QUICK, "--scales=2") == 130
     err = capsys.readouterr().err
-    assert sizes == [16]
+    assert planned == [16]
     assert "saved after 0 steps" in err
     assert "scores" not in err
     assert load_image("c_s.png").shape == (24, 32, 3)
@@ -441,12 +410,11 @@ def test_an_interrupt_at_a_smaller_size_computes_nothing_of_the_full_one(pair, m
 @pytest.mark.parametrize(("save_every", "message"), [(1, "c_s.png is saved"), (0, "nothing was saved")])
 def test_a_second_interrupt_says_what_there_is(save_every, message, pair, monkeypatch, capsys):
     def twice(bar, progress):
-        if progress.step == 2:
+        if progress.step >= 2:
             os.kill(os.getpid(), signal.SIGINT)
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(cli, "_show", twice)
-    monkeypatch.setattr("jax_nst.transfer.loop.MAX_CHUNK", 1)
+    monkeypatch.setattr(cli, "show_steps", twice)
     assert run(*pair, *QUICK, f"--save_every={save_every}") == 130
     assert f"jax_nst: interrupted, {message}" in capsys.readouterr().err
     assert os.path.exists("c_s.png") == bool(save_every)
@@ -465,12 +433,15 @@ def test_an_interrupt_saves_the_best_pictures_of_a_sweep(pair):
     assert Path("sweep/index.html").exists()
 
 
-def test_a_kill_at_any_moment_leaves_whole_files(pair):
+def test_a_killed_program_leaves_a_whole_picture(pair):
+    """Read again and again while it is saved at every step, and after SIGKILL."""
     process = start(*pair, *QUICK[:3], "--steps=100000", "--save_every=1")
-    wait_for(process.stderr, "loss")
-    for _ in range(20):
-        time.sleep(0.05)
+    versions = set()
+    while len(versions) < 20:
+        assert process.poll() is None
+        wait_for(process.stderr, "loss")
         if os.path.exists("c_s.png"):
+            versions.add(Path("c_s.png").read_bytes())
             with Image.open("c_s.png") as image:
                 image.load()
     process.kill()
@@ -478,24 +449,43 @@ def test_a_kill_at_any_moment_leaves_whole_files(pair):
     assert load_image("c_s.png").shape == (24, 32, 3)
 
 
-@pytest.mark.parametrize("delay", [0.1, 0.3, 0.5])
-def test_an_early_interrupt_is_quiet(delay, pair):
-    process = start(*pair, "--features=wavelet", "--steps=100000")
-    time.sleep(delay)  # while modules are imported
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode in (-signal.SIGINT, 130)
-    assert "Traceback" not in err
+@pytest.mark.parametrize("module", ["jax", "jax_nst.cli.main", "jax_nst.transfer.network"])
+def test_an_interrupt_during_imports_is_quiet(module, pair, tmp_path):
+    """Raised where a module is looked for, as Ctrl-C at that moment would."""
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPT)
+    path = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
+    environment = {**os.environ, "PYTHONPATH": path, "INTERRUPT_AT": module}
+    command = [sys.executable, str(ROOT / "main.py"), *pair, *QUICK]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert "interrupted at " + module in done.stdout
+    assert done.returncode in (-signal.SIGINT, 130)
+    assert "Traceback" not in done.stderr
 
 
-def test_a_closed_standard_error_is_no_obstacle(pair):
+INTERRUPT = """
+import os, signal, sys
+
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == os.environ["INTERRUPT_AT"]:
+            sys.meta_path.remove(self)
+            print("interrupted at", name, flush=True)
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+sys.meta_path.insert(0, Finder())
+"""
+
+
+def test_it_runs_with_standard_error_closed(pair):
     command = f"{sys.executable} {ROOT / 'main.py'} {' '.join((*pair, *QUICK))} 2>&-"
     done = subprocess.run(command, shell=True, stdout=subprocess.PIPE, text=True, check=True)
     assert done.stdout == "c_s.png\n"
     assert load_image("c_s.png").shape == (24, 32, 3)
 
 
-def test_a_long_name_may_be_written(pair, capsys):
+def test_a_long_file_name_can_be_written(pair, capsys):
     name = "a" * 240 + ".png"
     assert run(*pair, *QUICK, f"--output={name}") == 0
     assert load_image(name).shape == (24, 32, 3)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import picture
 
-from jax_nst.losses.terms import gram_matrix
+from jax_nst.losses import gram_matrix
 from jax_nst.models.wavelet import LAYERS, NUM_SCALES, _average_blocks, gabor_bank, layers_at, wavelet
 from jax_nst.transfer.programs import compiler_options
 

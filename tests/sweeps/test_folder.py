@@ -1,4 +1,4 @@
-"""Sweeps on disk, and that none is lost."""
+"""Sweeps on disk, killed and resumed."""
 
 import csv
 import dataclasses
@@ -16,8 +16,9 @@ from PIL import Image
 
 from jax_nst import Config, Grid, load_image, save_image
 from jax_nst.images import load_picture, load_settings, quantize
-from jax_nst.runtime import files as images_module
-from jax_nst.sweeps.folder import make_job, run_in_folder
+from jax_nst.runtime import files as files_module
+from jax_nst.sweeps.folder import run_in_folder
+from jax_nst.sweeps.job import make_job
 from jax_nst.transfer.network import load_network
 
 CONFIG = Config(
@@ -63,7 +64,7 @@ def contents_of(folder):
     return found
 
 
-def test_a_folder_holds_all_that_one_wants_to_know(tmp_path, inputs):
+def test_files_of_a_sweep(tmp_path, inputs):
     job, folder = job_of(inputs), tmp_path / "out" / "sweep"
     rows = run(folder, job)
     assert sorted(path.name for path in folder.iterdir()) == sorted(
@@ -102,6 +103,23 @@ def test_a_folder_holds_all_that_one_wants_to_know(tmp_path, inputs):
     assert (folder / "inputs" / "content_0_p0.png").exists()
 
 
+def test_every_style_loss_has_a_column_and_a_history(tmp_path, inputs):
+    job, folder = job_of(inputs, style_loss=("gram:2", "moments")), tmp_path / "sweep"
+    run(folder, job)
+    names = ["total", "content", "style", "moments", "tv"]
+    assert [name for name in table(folder)[0] if name.endswith("_loss")] == [f"{x}_loss" for x in names]
+    with np.load(folder / "history.npz") as history:
+        assert set(history) == {*names, "picture"}
+        lowest = history["total"].argmin(axis=1)
+        for name in names:
+            expected = [float(row[f"{name}_loss"]) for row in table(folder)]
+            np.testing.assert_allclose(history[name][np.arange(6), lowest], expected, rtol=1e-6)
+    rows = run(folder, job, resume=True)
+    assert {row["status"] for row in rows} == {"ok"}
+    with pytest.raises(ValueError, match=r'config\.style_loss: \["gram:2", "moments"\] there, null now'):
+        run(folder, job_of(inputs), resume=True)
+
+
 def test_alpha_is_kept(tmp_path, inputs):
     alpha = np.linspace(0, 1, 480).reshape(24, 20)
     save_image(inputs[0], picture(24, 20, 1), alpha=alpha)
@@ -112,7 +130,7 @@ def test_alpha_is_kept(tmp_path, inputs):
     np.testing.assert_allclose(kept, alpha, atol=1 / 255)
 
 
-def test_contents_whose_files_are_of_another_shape_than_their_picture(tmp_path, inputs):
+def test_contents_whose_file_has_another_shape_than_their_picture(tmp_path, inputs):
     """One with alpha is resized first, so that half its size is rounded twice; one lies on its side."""
     save_image(tmp_path / "alpha.png", picture(603, 1000), alpha=np.ones((603, 1000)))
     exif = Image.Exif()
@@ -127,7 +145,7 @@ def test_contents_whose_files_are_of_another_shape_than_their_picture(tmp_path, 
     assert shapes == [(39, 64, 3), (39, 64, 3)]
 
 
-def test_a_file_of_the_user_is_not_written_over(tmp_path, inputs):
+def test_a_file_of_the_user_is_not_overwritten(tmp_path, inputs):
     (tmp_path / "sweep").mkdir()
     (tmp_path / "sweep" / "index.html").write_text("mine")
     with pytest.raises(ValueError, match=r"index.html: is of no sweep in this folder.*name another"):
@@ -139,7 +157,7 @@ class Killed(BaseException):
     """Nothing catches it, like SIGKILL."""
 
 
-def test_killed_at_any_moment_a_sweep_ends_as_one_that_was_not(tmp_path, inputs, monkeypatch):
+def test_a_sweep_killed_before_any_rename_ends_as_one_that_was_not(tmp_path, inputs, monkeypatch):
     """Before each time that a file takes its place, one after the other, until a run gets through."""
     job, whole = job_of(inputs), tmp_path / "whole"
     run(whole, job)
@@ -153,7 +171,7 @@ def test_killed_at_any_moment_a_sweep_ends_as_one_that_was_not(tmp_path, inputs,
                 raise Killed
             replace(source, target)
 
-        monkeypatch.setattr(images_module.os, "replace", die)
+        monkeypatch.setattr(files_module.os, "replace", die)
         try:
             run(folder, job)
         except Killed:
@@ -161,10 +179,10 @@ def test_killed_at_any_moment_a_sweep_ends_as_one_that_was_not(tmp_path, inputs,
         else:
             break
         finally:
-            monkeypatch.setattr(images_module.os, "replace", replace)
+            monkeypatch.setattr(files_module.os, "replace", replace)
         before = table(folder) if (folder / "results.csv").exists() else []
         seen = set()
-        run(folder, job, resume=True, callback=lambda progress, seen=seen: seen.update(progress.batch))
+        run(folder, job, resume=True, callback=lambda progress, seen=seen: seen.update(progress.items))
         assert contents_of(folder) == expected
         # What is in the table is not run again.
         assert seen == set(range(6)) - {int(row["item"]) for row in before}
@@ -178,7 +196,7 @@ def test_a_sweep_killed_by_the_system_and_resumed_ends_as_one_that_was_not(tmp_p
     arguments = [
         "--content", inputs[0], "--style", ",".join(inputs[1:]), "--style_weight", "10,1000,5000",
         "--features", "wavelet", "--content_layers", "luma1", "--style_layers", "scale1,scale2",
-        "--steps", "3", "--size", "24", "--batch", "2",
+        "--steps", "100", "--size", "24", "--batch", "2",  # long enough to be killed in between
     ]  # fmt: skip
     command = [sys.executable, str(ROOT / "main.py"), *arguments]
     whole = tmp_path / "whole"
@@ -194,7 +212,7 @@ def test_a_sweep_killed_by_the_system_and_resumed_ends_as_one_that_was_not(tmp_p
         assert contents_of(folder) == contents_of(whole)
 
 
-def test_what_a_killed_program_left_is_removed(tmp_path, inputs):
+def test_leftovers_of_a_killed_program_are_removed(tmp_path, inputs):
     job, folder = job_of(inputs), tmp_path / "sweep"
     run(folder, job)
     (folder / ".jax_nst.abc.tmp").write_text("half a pict")
@@ -202,7 +220,7 @@ def test_what_a_killed_program_left_is_removed(tmp_path, inputs):
     assert not list(folder.glob(".*"))
 
 
-def test_a_folder_with_a_sweep_is_not_written_over(tmp_path, inputs):
+def test_a_folder_with_a_sweep_is_not_overwritten(tmp_path, inputs):
     run(tmp_path / "sweep", job_of(inputs))
     with pytest.raises(ValueError, match="holds a sweep already; add --resume"):
         run(tmp_path / "sweep", job_of(inputs))
@@ -244,7 +262,7 @@ def test_a_bad_file_fails_alone_and_is_tried_again_once_mended(tmp_path, inputs)
     assert rows[0]["total_loss"] == ""
     (tmp_path / "p1.png").write_bytes(good)
     seen = set()
-    rows = run(folder, job, resume=True, callback=lambda progress: seen.update(progress.batch))
+    rows = run(folder, job, resume=True, callback=lambda progress: seen.update(progress.items))
     assert seen == {0, 1, 2}
     assert {row["status"] for row in rows} == {"ok"}
     run(tmp_path / "whole", job)
@@ -259,7 +277,7 @@ def test_a_content_that_cannot_be_read_fails_alone(tmp_path, inputs):
     assert "missing.png: no such image file" in rows[0]["status"]
 
 
-def test_one_that_was_stopped_goes_on(tmp_path, inputs):
+def test_a_stopped_sweep_goes_on(tmp_path, inputs):
     job, folder = job_of(inputs, steps=40), tmp_path / "sweep"
     rows = run(folder, job, callback=lambda progress: progress.items_done >= 2 and progress.step >= 1)
     assert [row["status"].split(" ")[0] for row in rows] == ["ok", "ok", "stopped", "stopped"]
@@ -268,7 +286,7 @@ def test_one_that_was_stopped_goes_on(tmp_path, inputs):
     assert [row["status"] for row in rows] == ["ok"] * 6
 
 
-def test_a_folder_that_cannot_be_made(tmp_path, inputs):
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path, inputs):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="cannot be made a folder"):
         run(tmp_path / "file", job_of(inputs))

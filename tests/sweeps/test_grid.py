@@ -22,7 +22,7 @@ def test_zip_pairs_values():
     assert {item.config.tv_weight for item in items} == {5}
 
 
-def test_zip_of_what_cannot_be_paired():
+def test_zip_of_different_numbers_of_values_is_refused():
     with pytest.raises(ValueError, match="there are 3 of style, 2 of seed; give as many of each, or one"):
         make_items(Grid(seed=(1, 2), zip=True), 1, 3, Config())
 
@@ -36,7 +36,7 @@ def test_a_blend_makes_one_style_of_all():
         make_items(Grid(blend=((1, 1, 1),)), 1, 2, Config())
 
 
-def test_a_value_that_will_not_do():
+def test_an_invalid_value_is_refused():
     with pytest.raises(ValueError, match="seed must be 0 or more"):
         make_items(Grid(seed=(1, -1)), 1, 1, Config())
 

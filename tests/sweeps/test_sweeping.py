@@ -5,14 +5,17 @@ import os
 import subprocess
 import sys
 
-import jax.monitoring
 import numpy as np
 import pytest
-from conftest import ROOT, picture, vgg_params
+from conftest import ROOT, count_compilations, picture, vgg_params
 
-from jax_nst import Config, Grid, stylize, sweep
-from jax_nst.sweeps.sweeping import SweepProgress
-from jax_nst.transfer import programs
+from jax_nst import Config, Grid, Status, stylize, sweep
+from jax_nst.runtime.platform import CPU, current_platform
+from jax_nst.sweeps import sweeping
+from jax_nst.sweeps.grid import make_items
+from jax_nst.sweeps.sweeping import run_sweep
+from jax_nst.transfer.network import load_network
+from jax_nst.transfer.pictures import Source
 
 WAVELET = Config(features="wavelet", content_layers=("luma2",), style_layers=("scale1", "scale2"), steps=20)
 VGG = Config(content_layers=("relu2_1",), style_layers=("relu1_1", "relu2_1"), steps=20)
@@ -20,7 +23,7 @@ VGG = Config(content_layers=("relu2_1",), style_layers=("relu1_1", "relu2_1"), s
 CONTENTS = [picture(24, 32, 1), picture(32, 24, 2)]
 STYLES = [picture(28, 20, 3), picture(20, 36, 4), picture(33, 33, 5)]
 
-
+OK = Status.FINISHED
 NAMES = ("total", "content", "style", "tv")
 
 
@@ -42,7 +45,7 @@ def assert_rows_are_single_runs(result, config, params, indices, contents=CONTEN
             params=params,
         )
         expected = curves(alone.history)
-        row = np.stack([getattr(result.history, name)[index] for name in NAMES], axis=-1)
+        row = np.stack([result.history.as_dict()[name][index] for name in NAMES], axis=-1)
         np.testing.assert_allclose(row[:same], expected[:same], rtol=tolerance, atol=1e-6)
         lowest, expected_lowest = (np.minimum.accumulate(losses[:, 0]) for losses in (row, expected))
         np.testing.assert_allclose(lowest, expected_lowest, rtol=0.3)
@@ -57,13 +60,13 @@ def test_every_row_is_the_single_run(optimizer, base):
     grid = Grid(style_weight=(10, 1e3), tv_weight=(1, 30))
     result = sweep(CONTENTS[0], STYLES[:2], grid=grid, config=config, params=params, batch=3)
     assert result.pixels.shape == (8, 24, 32, 3)
-    assert result.status == ["ok"] * 8
+    assert (result.status, result.messages) == ([OK] * 8, ["ok"] * 8)
     assert [list(values) for values in result.values] == [["style", "style_weight", "tv_weight"]] * 8
     assert_rows_are_single_runs(result, config, params, (0, 1, 4, 7))
     np.testing.assert_array_equal(result.losses.total, result.history.total.min(axis=1))
 
 
-def test_every_setting_that_may_vary_does():
+def test_every_setting_of_a_grid_varies():
     """Each item has its own weights, start and mixture, in one program."""
     grid = Grid(
         blend=((0.7, 0.3), (0.2, 0.8)),
@@ -80,69 +83,71 @@ def test_every_setting_that_may_vary_does():
     assert len({row.tobytes() for row in result.pixels}) == 16
 
 
-def compilations(function):
-    """How many programs the backend compiles meanwhile."""
-    heard = []
-
-    def hear(name, duration, **rest):
-        del duration, rest
-        heard.append(name)
-
-    jax.monitoring.register_event_duration_secs_listener(hear)
-    result = function()
-    return sum("backend_compile" in name for name in heard), result
+def test_every_style_loss_is_named():
+    """As fields of the losses and of the history."""
+    config = dataclasses.replace(WAVELET, style_loss=("gram:2", "moments"), steps=3)
+    result = sweep(CONTENTS[0], STYLES[:2], config=config)
+    for losses in (result.losses, result.history):
+        assert list(losses.as_dict()) == ["total", "content", "style", "moments", "tv"]
+    assert np.isfinite(result.losses["moments"]).all()
+    np.testing.assert_array_equal(result.losses.total, result.history.total.min(axis=1))
 
 
 def test_contents_of_one_shape_share_one_program(monkeypatch):
     """And a second sweep, of other pictures and values, compiles nothing."""
-    programs._batch_programs.cache_clear()
-    programs._target_programs.cache_clear()
-    made = []
-    compile_once = programs._compile_once
+    planned = []
+    plan_many = sweeping.plan_many
 
-    def counted(function):
-        compile_ = compile_once(function)
+    def noted(*arguments):
+        planned.append(plan_many(*arguments))
+        return planned[-1]
 
-        def counting(*arguments):
-            before = compile_(*arguments)
-            made.append(id(before[0]))
-            return before
-
-        return counting
-
-    monkeypatch.setattr(programs, "_compile_once", counted)
+    monkeypatch.setattr(sweeping, "plan_many", noted)
     contents = [*CONTENTS, picture(24, 32, 7)]
     result = sweep(contents, STYLES, config=dataclasses.replace(WAVELET, steps=2), batch=2)
-    assert len(set(made)) == 2  # two shapes: 24 x 32 and 32 x 24
+    assert [plan.level.shape for plan in planned] == [(24, 32), (32, 24)]
     assert [x.shape for x in result.pixels] == [(24, 32, 3)] * 3 + [(32, 24, 3)] * 3 + [(24, 32, 3)] * 3
     grid = Grid(style_weight=(1, 2, 3))
     config = dataclasses.replace(WAVELET, steps=4, tv_weight=1.0)
     several = [x[::-1].copy() for x in STYLES[:2]]
     sweep(contents[0], several, grid=grid, config=config, batch=2)
-    count, _ = compilations(lambda: sweep(contents[2], several, grid=grid, config=config, batch=2))
+    count, _ = count_compilations(lambda: sweep(contents[2], several, grid=grid, config=config, batch=2))
     assert count == 0
 
 
-def test_the_loop_of_accelerators_makes_the_same_sweep(monkeypatch):
+def run_on(platform, grid, **options):
+    """Every outcome of a sweep of one content and two styles, in order."""
+    items = make_items(grid, 1, 2, WAVELET)
+    sources = (
+        [Source(x.shape, lambda x=x: x) for x in pictures] for pictures in (CONTENTS[:1], STYLES[:2])
+    )
+    network = load_network(WAVELET, platform=platform)
+    batches = list(run_sweep(network, *sources, items, platform=platform, **options))
+    return [chosen for chosen, _ in batches], [outcome for _, outcomes in batches for outcome in outcomes]
+
+
+def test_the_loop_of_accelerators_makes_the_same_sweep():
     """Up to 32 steps on the device, on one device here; and `auto` takes all items that fit at once."""
     grid = Grid(style_weight=(10, 1e3, 1e4))
-    on_host = sweep(CONTENTS[0], STYLES[:2], grid=grid, config=WAVELET)
-    monkeypatch.setattr(programs, "_advance_for_device", lambda: programs._looping)
-    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    programs._batch_programs.cache_clear()
-    batches = []
-    on_device = sweep(
-        CONTENTS[0],
-        STYLES[:2],
-        grid=grid,
-        config=WAVELET,
-        callback=lambda progress: batches.append(progress.batch),
+    _, on_host = run_on(current_platform(), grid)
+    batches, on_device = run_on(dataclasses.replace(CPU, loop_on_device=True, fill_memory=True), grid)
+    assert batches == [[0, 1, 2, 3, 4, 5]]
+    for one, other in zip(on_host, on_device, strict=True):
+        np.testing.assert_allclose(one.losses[:9, 0], other.losses[:9, 0], rtol=1e-2)
+        lowest, expected = (np.minimum.accumulate(x.losses[:, 0]) for x in (one, other))
+        np.testing.assert_allclose(lowest, expected, rtol=0.1)
+
+
+def test_only_what_is_to_be_done_is_run():
+    """In the batches of the whole sweep, and counted without the rest."""
+    seen = []
+    batches, outcomes = run_on(
+        current_platform(), Grid(style_weight=(1, 2, 3)), todo=[1, 2, 5], batch=2, callback=seen.append
     )
-    programs._batch_programs.cache_clear()
-    assert batches[0] == [0, 1, 2, 3, 4, 5]
-    for one, other in zip(on_host.history.total, on_device.history.total, strict=True):
-        np.testing.assert_allclose(one[:9], other[:9], rtol=1e-2)
-        np.testing.assert_allclose(np.minimum.accumulate(one), np.minimum.accumulate(other), rtol=0.1)
+    assert batches == [[1, 2], [5]]
+    assert [outcome.item for outcome in outcomes] == [1, 2, 5]
+    assert {progress.num_items for progress in seen} == {3}
+    assert {progress.items_done for progress in seen} == {0, 2}
 
 
 def test_seeds_are_those_of_single_runs():
@@ -157,16 +162,15 @@ def test_a_bad_item_does_not_take_the_others_down():
     grid = Grid(style_weight=(1e3, 1e38))
     config = dataclasses.replace(WAVELET, steps=3)
     result = sweep(contents, STYLES[0] * 0.1, grid=grid, config=config, batch=3)
-    assert [status.split(":")[0] for status in result.status] == ["ok", "failed"] + ["failed"] * 4 + [
-        "ok",
-        "failed",
-    ]
-    assert "loss of the start is not finite" in result.status[1]
-    assert "the content image is 32 x 5 pixels" in result.status[2]
-    assert "must have shape [H, W, 3], not [24, 32]" in result.status[4]
+    bad = Status.FAILED
+    assert result.status == [OK, bad, bad, bad, bad, bad, OK, bad]
+    assert [Status.of(message) for message in result.messages] == result.status
+    assert "loss of the start is not finite" in result.messages[1]
+    assert "the content image is 32 x 5 pixels" in result.messages[2]
+    assert "must have shape [H, W, 3], not [24, 32]" in result.messages[4]
     np.testing.assert_array_equal(result.pixels[0], result.pixels[6])
     assert np.isfinite(result.losses.total[[0, 6]]).all()
-    assert np.isnan(result.losses.total[2:6]).all()
+    assert np.isnan(result.losses.total[[1, 2, 3, 4, 5, 7]]).all()
 
 
 def test_a_callback_sees_every_chunk_and_may_stop():
@@ -178,11 +182,13 @@ def test_a_callback_sees_every_chunk_and_may_stop():
 
     grid = Grid(style_weight=(1, 2, 3, 4, 5, 6))
     result = sweep(CONTENTS[0], STYLES[0], grid=grid, config=WAVELET, batch=2, callback=callback)
-    assert seen[0] == SweepProgress(0, 6, [0, 1], 0, 20)
+    first = seen[0]
+    assert (first.items, first.items_done, first.num_items) == ((0, 1), 0, 6)
+    assert (first.step, first.num_steps, first.size) == (0, 20, 32)
     assert max(progress.step for progress in seen if progress.items_done == 0) == 20
-    assert result.status[:2] == ["ok", "ok"]
-    assert all(status.startswith("stopped after step") for status in result.status[2:4])
-    assert result.status[4:] == ["not reached"] * 2
+    assert result.status == [OK] * 2 + [Status.STOPPED] * 4
+    assert all(message.startswith("stopped after step") for message in result.messages[2:4])
+    assert result.messages[4:] == ["not reached"] * 2
     assert np.isfinite(result.losses.total[:4]).all()
 
 
@@ -192,7 +198,7 @@ def test_a_sweep_stopped_at_the_last_step_of_a_batch_begins_no_other():
         CONTENTS[0], STYLES[0], grid=grid, config=WAVELET, batch=2,
         callback=lambda progress: progress.step == progress.num_steps,
     )  # fmt: skip
-    assert result.status == ["ok", "ok", "not reached", "not reached"]
+    assert result.messages == ["ok", "ok", "not reached", "not reached"]
 
 
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
@@ -201,7 +207,7 @@ def test_each_item_ends_where_the_single_run_does(optimizer):
     config = dataclasses.replace(WAVELET, optimizer=optimizer, steps=300, tolerance=0.05)
     result = sweep(CONTENTS[0], STYLES[0], grid=Grid(style_weight=(0.1, 1e3)), config=config, batch=2)
     lengths = np.isfinite(result.history.total).sum(axis=1)
-    assert result.status == ["ok", "ok"]
+    assert result.status == [OK, OK]
     assert len(set(lengths)) == 2
     assert max(lengths) < 301
     for index in range(2):
@@ -210,50 +216,118 @@ def test_each_item_ends_where_the_single_run_does(optimizer):
         assert float(np.abs(result.pixels[index] - alone.pixels).mean()) < 0.02
 
 
-def test_nothing_to_sweep():
+def test_a_sweep_of_nothing_is_refused():
     with pytest.raises(ValueError, match="a content and a style at least"):
         sweep([], STYLES, config=WAVELET)
 
 
+LEVELS = Config(
+    features="wavelet",
+    content_layers=("luma1",),
+    style_layers=("scale1", "scale2"),
+    steps=10,
+    size=48,
+    scales="2",
+)
+LARGER = [picture(48, 40, 1), picture(96, 80, 2), picture(30, 48, 3)]
+LARGER_STYLES = [picture(48, 48, 4), picture(60, 40, 5)]
+
+
+def test_a_row_is_the_single_run_with_its_levels():
+    """Two contents of one shape and one of another, each from its own picture at each size."""
+    result = sweep(LARGER, LARGER_STYLES, config=LEVELS, batch=3)
+    assert result.status == [OK] * 6
+    for index, values in enumerate(result.values):
+        alone = stylize(LARGER[values["content"]], LARGER_STYLES[values["style"]], config=LEVELS)
+        expected = [step["total"] for step in alone.history["steps"] if step["size"] == 48]
+        np.testing.assert_allclose(result.history.total[index], expected, rtol=2e-2)
+        assert float(np.abs(result.pixels[index] - alone.pixels).mean()) < 0.01
+    assert [x.shape for x in result.pixels] == [(48, 40, 3)] * 4 + [(30, 48, 3)] * 2
+
+
+def test_progress_counts_all_levels_and_a_stopped_item_says_where():
+    seen = []
+
+    def callback(progress):
+        seen.append((progress.step, progress.num_steps))
+        return progress.items_done == 2
+
+    grid = Grid(style_weight=(1, 2, 3))
+    result = sweep(LARGER[0], LARGER_STYLES[0], grid=grid, config=LEVELS, batch=2, callback=callback)
+    assert {num_steps for _, num_steps in seen} == {14}
+    assert max(seen)[0] == 14
+    assert result.status == [OK, OK, Status.STOPPED]
+    assert result.messages[2].startswith("stopped at 24 pixels, after step ")
+    assert result.pixels.shape == (3, 48, 40, 3)
+    assert result.pixels[2].std() > 0.01
+    assert np.isnan(result.losses.total[2])
+
+
+def test_items_too_small_at_a_coarse_level_do_not_take_the_others_down():
+    """Also where no item is left, and at sizes where no program can be traced."""
+    result = sweep([LARGER[0], LARGER[0][:12]], LARGER_STYLES[0], config=LEVELS)
+    assert result.status[0] is OK
+    assert "one of its smaller sizes is" in result.messages[1]
+    nothing = sweep(LARGER[0], LARGER_STYLES[:2], config=dataclasses.replace(LEVELS, scales="7"))
+    assert all("fewer scales than 7" in message for message in nothing.messages)
+
+
+def test_an_item_that_fails_at_the_first_level_stays_out_of_the_others():
+    grid = Grid(style_weight=(1e3, 1e38))
+    result = sweep(LARGER[0], LARGER_STYLES[0] * 0.1, grid=grid, config=LEVELS, batch=2)
+    assert result.status[0] is OK
+    assert "loss of the start is not finite" in result.messages[1]
+    assert np.isfinite(result.losses.total[0])
+
+
 FOUR_DEVICES = """
-import sys
-sys.path[:0] = sys.argv[1:3]
+import pathlib, sys
+sys.path[:0] = sys.argv[1:4]
 import jax
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 4)
-import numpy as np
+jax.config.update("jax_enable_compilation_cache", False)  # what is found there is not dumped
 from conftest import vgg_params
-import test_sweep as here
+import test_sweeping as here
 from jax_nst import Grid, sweep
-from jax_nst.sweeps import batch
 
 assert jax.device_count() == 4
-plans = []
-make_plan = batch.make_plan
-here_sweep = sys.modules["jax_nst.sweeps.sweeping"]
-here_sweep.make_plan = lambda *a: plans.append(make_plan(*a)) or plans[-1]
 params = vgg_params("vgg19", ("relu2_1",))
 for base, params in ((here.WAVELET, None), (here.VGG, params)):
     for optimizer in ("lbfgs", "adam"):
         config = here.dataclasses.replace(base, optimizer=optimizer)
         grid = Grid(style_weight=(10, 1e3, 1e4))
+        batches = []
         # Six items on four devices, in a batch of two each; then one item, less than there are devices.
-        result = sweep(here.CONTENTS[0], here.STYLES[:2], grid=grid, config=config, params=params, batch=8)
-        assert plans[-1].slots.per_device == 2, plans[-1].slots
+        result = sweep(
+            here.CONTENTS[0], here.STYLES[:2], grid=grid, config=config, params=params, batch=8,
+            callback=lambda progress: batches.append(progress.items),
+        )
+        assert set(batches) == {(0, 1, 2, 3, 4, 5)}, batches
         here.assert_rows_are_single_runs(result, config, params, (0, 3, 5))
         alone = sweep(here.CONTENTS[0], here.STYLES[0], config=config, params=params)
         here.assert_rows_are_single_runs(alone, config, params, (0,))
-import jax
-text = plans[0].advance.__closure__  # the compiled step
-compiled = [cell.cell_contents for cell in text if hasattr(cell.cell_contents, "as_text")][0].as_text()
-for word in ("all-reduce", "all-gather", "all-to-all", "collective-permute"):
-    assert word not in compiled, word
+steps = list(pathlib.Path(sys.argv[4]).glob("*jit_step*after_optimizations.txt"))
+assert any("num_partitions=4" in path.read_text() for path in steps), steps
+for path in steps:
+    for word in ("all-reduce", "all-gather", "all-to-all", "collective-permute"):
+        assert word not in path.read_text(), (word, path)
 print("same on four devices")
 """
 
 
-def test_every_row_is_the_single_run_on_four_devices():
-    """And devices exchange nothing."""
-    command = [sys.executable, "-c", FOUR_DEVICES, str(ROOT), str(ROOT / "tests")]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ)
+def test_every_row_is_the_single_run_on_four_devices(tmp_path):
+    """And devices exchange nothing, by the programs that XLA dumps."""
+    dump = f"--xla_dump_to={tmp_path} --xla_dump_hlo_module_re=jit_step --xla_dump_hlo_as_text"
+    command = [
+        sys.executable,
+        "-c",
+        FOUR_DEVICES,
+        ROOT,
+        ROOT / "tests",
+        ROOT / "tests" / "sweeps",
+        tmp_path,
+    ]
+    environment = {**os.environ, "XLA_FLAGS": dump}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert "same on four devices" in done.stdout, done.stderr[-2000:]

@@ -1,8 +1,16 @@
 import dataclasses
 
+import jax
+import numpy as np
+import optax
 import pytest
+from conftest import picture, vgg_params, write_keras3
 
 from jax_nst import Config
+from jax_nst.runtime.platform import CPU
+from jax_nst.transfer import transfer
+from jax_nst.transfer.config import described
+from jax_nst.transfer.network import load_network
 
 
 def test_defaults_are_valid_and_documented():
@@ -22,7 +30,7 @@ def test_scales_may_be_a_number():
     assert hash(Config(scales=2)) == hash(Config(scales="2"))
 
 
-def test_it_is_frozen_and_hashable():
+def test_config_is_frozen_and_hashable():
     assert hash(Config()) == hash(Config())
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(Config(), "steps", 3)  # noqa: B010
@@ -31,10 +39,7 @@ def test_it_is_frozen_and_hashable():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (
-            {"features": "resnet"},
-            "'resnet'; the valid ones are auto, vgg19, vgg16, wavelet",
-        ),
+        ({"features": "resnet"}, "'resnet'; the valid ones are auto, vgg19, vgg16, vgg19-lite, wavelet"),
         ({"recipe": "soup"}, "unknown recipe 'soup'; the valid ones are normalized, gatys2015, coursera"),
         ({"optimizer": "sgd"}, "the valid ones are lbfgs, adam"),
         ({"pooling": "min"}, "the valid ones are max, average"),
@@ -66,6 +71,89 @@ def test_it_is_frozen_and_hashable():
         ({"style_layer_weights": (1.0, -1.0)}, "style_layer_weights must be zero or more"),
     ],
 )
-def test_what_is_not_valid_is_said(settings, message):
+def test_an_invalid_setting_is_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         Config(**settings)
+
+
+def test_described_names_objects_and_keeps_values():
+    from jax_nst import RECIPES, wavelet
+
+    config = Config(features=wavelet(), recipe=RECIPES[0], optimizer=optax.sgd(0.1), steps=3)
+    found = described(config)
+    assert (found["features"], found["recipe"], found["steps"]) == ("wavelet", "normalized", 3)
+    assert found["optimizer"] == "GradientTransformationExtraArgs"
+    assert list(found) == [field.name for field in dataclasses.fields(Config)]
+
+
+CHANGES = {
+    "size": 24,
+    "style_size": 20,
+    "style_scale": 0.5,
+    "features": "vgg16",
+    "weights": "other.h5",
+    "recipe": "gatys2015",
+    "style_loss": ("moments",),
+    "optimizer": "adam",
+    "steps": 7,
+    "scales": "2",
+    "tolerance": 0.1,
+    "learning_rate": 0.5,
+    "content_weight": 3.0,
+    "style_weight": 4.0,
+    "tv_weight": 5.0,
+    "content_layers": ("relu1_2",),
+    "style_layers": ("relu1_2", "relu2_1"),
+    "style_layer_weights": (1.0, 3.0),
+    "pooling": "average",
+    "precision": "bfloat16",
+    "remat": "all",
+    "init": "noise",
+    "seed": 1,
+    "save_every": 2,
+}
+"""Every field of `Config` -> a valid value other than that of `base`."""
+
+
+@pytest.fixture
+def base(tmp_path):
+    params = vgg_params("vgg19", ("relu2_1",))
+    write_keras3(tmp_path / "some.h5", params)
+    write_keras3(tmp_path / "other.h5", jax.tree.map(lambda x: 2 * x, params))
+    return Config(
+        features="vgg19",
+        weights=str(tmp_path / "some.h5"),
+        content_layers=("relu2_1",),
+        style_layers=("relu1_1", "relu2_1"),
+    )
+
+
+def engine_input(config, monkeypatch):
+    """The network, the spec and the item that a transfer hands to the engine, as comparable values."""
+    given = []
+
+    class Handed(Exception):
+        pass
+
+    def run_engine(spec, plans, batch, **rest):
+        del plans, rest
+        given.append((spec, jax.tree.map(lambda x: np.asarray(x).tolist(), batch)))
+        raise Handed
+
+    network = load_network(config, platform=CPU)
+    monkeypatch.setattr(transfer, "run_engine", run_engine)
+    with pytest.raises(Handed):
+        transfer.run(network, picture(24, 32), [picture(24, 32)], config=config, platform=CPU)
+    return network.extractor, network.weights_sha256, *given
+
+
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Config)])
+def test_every_field_changes_what_the_engine_is_given(name, base, monkeypatch):
+    """A field that nothing reads leaves the network, the spec and the item as they are, and fails here."""
+    value = CHANGES[name]
+    if name == "weights":
+        value = base.weights.replace("some.h5", value)
+    assert getattr(base, name) != value
+    before = engine_input(base, monkeypatch)
+    assert engine_input(base, monkeypatch) == before
+    assert engine_input(dataclasses.replace(base, **{name: value}), monkeypatch) != before

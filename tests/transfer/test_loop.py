@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from jax_nst.transfer.loop import levelled_off, steps_in_chunks
+from jax_nst.transfer.loop import Stop, levelled_off, steps_in_chunks
 
 
 def counting(calls, blocks=1):
@@ -19,7 +19,7 @@ def counting(calls, blocks=1):
 
 @pytest.mark.parametrize("in_step", [False, True])
 @pytest.mark.parametrize("num_steps", [1, 7, 100])
-def test_one_evaluation_more_than_updates(num_steps, in_step):
+def test_there_is_one_evaluation_more_than_updates(num_steps, in_step):
     calls = []
     chunks = list(steps_in_chunks(counting(calls), 0, (0.0,), num_steps, in_step=in_step))
     assert sum(calls) == num_steps + 1
@@ -30,19 +30,32 @@ def test_one_evaluation_more_than_updates(num_steps, in_step):
     assert chunks[-1].state == num_steps + 1
 
 
-def test_a_chunk_ends_where_something_is_to_be_saved():
-    chunks = list(steps_in_chunks(counting([]), 0, (0.0,), 20, stops=[6]))
+@pytest.mark.parametrize(
+    ("stops", "expected"),
+    [
+        ([Stop(6)], {6, 12, 18, 20}),
+        ([Stop(6, offset=2)], {4, 10, 16, 20}),  # at steps 6, 12 and 18 of all levels
+        ([Stop(6), Stop(5)], {5, 6, 10, 12, 15, 18, 20}),
+    ],
+)
+@pytest.mark.parametrize("in_step", [False, True])
+def test_a_chunk_ends_at_every_stop(stops, expected, in_step):
+    chunks = list(steps_in_chunks(counting([]), 0, (0.0,), 20, stops=stops, in_step=in_step))
     ends = {chunk.first + len(chunk.losses) - 1 for chunk in chunks}
-    assert {6, 12, 18, 20} <= ends
+    assert expected <= ends
+    assert chunks[0].first == 0
+    assert [chunk.first for chunk in chunks[1:]] == [
+        chunk.first + len(chunk.losses) for chunk in chunks[:-1]
+    ]
 
 
-def test_chunks_in_step_do_not_depend_on_the_time():
+def test_chunks_of_several_processes_have_a_fixed_length():
     calls = []
     list(steps_in_chunks(counting(calls), 0, (0.0,), 70, in_step=True))
     assert calls == [32, 32, 7]
 
 
-def test_more_rows_than_were_asked_for_are_cut():
+def test_rows_beyond_the_number_of_steps_are_cut():
     def padded(state, count):
         return state + count, [np.zeros((32, 4))]
 
@@ -62,7 +75,7 @@ def test_levelled_off():
     assert levelled_off(worse, 1e-6, 5)
 
 
-def test_whether_it_has_levelled_off_does_not_depend_on_the_chunks():
+def test_levelled_off_looks_at_multiples_of_patience_only():
     flat = np.ones(100)
     ends = [count for count in range(1, 100) if levelled_off(flat[:count], 0.1, 20)]
     assert ends == [21, 41, 61, 81]

@@ -1,19 +1,22 @@
 import hashlib
 
-import numpy as np
 import pytest
 from conftest import vgg_params, write_keras3
 
-from jax_nst import Config, load_params
+from jax_nst import Config, load_params, vgg, wavelet
 from jax_nst.models import download
 from jax_nst.models.download import ENVIRONMENT
-from jax_nst.models.vgg import vgg16, vgg19, vgg19_lite
-from jax_nst.models.wavelet import wavelet
 from jax_nst.models.weights import WeightsError
 from jax_nst.runtime.files import sha256
-from jax_nst.transfer.network import choose_layers, load_network
+from jax_nst.runtime.platform import CPU, GPU, TPU
+from jax_nst.transfer.network import load_network
 
 SMALL = {"content_layers": ("relu2_1",), "style_layers": ("relu1_1",)}
+
+
+def cpu_vgg(name, **options):
+    """A VGG as `load_network` makes it on a CPU."""
+    return vgg(name, use_winograd=True, **options)
 
 
 @pytest.fixture
@@ -23,16 +26,16 @@ def file(tmp_path):
     return path
 
 
-def test_auto_takes_vgg_where_its_file_is(file, monkeypatch):
+def test_auto_takes_vgg19_if_its_file_is_found(file, monkeypatch):
     for config in (Config(weights=str(file), **SMALL), Config(**SMALL)):
         extractor, params, digest = load_network(config)
-        assert extractor is vgg19()
+        assert extractor is cpu_vgg("vgg19")
         assert list(params) == ["conv1_1", "conv1_2", "conv2_1"]  # only what the layers need
         assert digest == sha256(file)
         monkeypatch.setenv(ENVIRONMENT, str(file))
 
 
-def test_auto_downloads_where_there_is_a_network(server, tmp_path, monkeypatch):
+def test_auto_downloads_vgg19(server, tmp_path, monkeypatch):
     url, answers = server
     write_keras3(tmp_path / "w.h5", vgg_params("vgg19", ("relu2_2",)))
     answers["/w.h5"] = (tmp_path / "w.h5").read_bytes()
@@ -42,28 +45,30 @@ def test_auto_downloads_where_there_is_a_network(server, tmp_path, monkeypatch):
     md5 = hashlib.md5(answers["/w.h5"]).hexdigest()
     monkeypatch.setitem(download.PUBLISHED, "vgg19", download.Published("w.h5", f"{url}/w.h5", md5))
     extractor, _, digest = load_network(Config(**SMALL))
-    assert extractor is vgg19()
+    assert extractor is cpu_vgg("vgg19")
     assert digest == sha256(tmp_path / "w.h5")
 
 
-def test_auto_without_either_takes_the_bundled_network_and_says_so():
+def test_auto_falls_back_to_the_bundled_network_with_a_warning():
     with pytest.warns(UserWarning, match=r"painting with VGG19-lite, the first three.*https://") as caught:
         extractor, params, digest = load_network(Config())
     assert len(caught) == 1
-    assert extractor is vgg19_lite()
+    assert extractor is cpu_vgg("vgg19-lite")
     assert digest == sha256(download.bundled())
-    assert list(params)[-2:] == ["conv3_4", "winograd"]
+    assert list(params)[-2:] == ["conv3_1", "winograd"]
     with pytest.warns(UserWarning, match="VGG19-lite"):
-        assert load_network(Config(pooling="average", **SMALL)).extractor is vgg19_lite(pooling="average")
+        assert load_network(Config(pooling="average", **SMALL)).extractor is cpu_vgg(
+            "vgg19-lite", pooling="average"
+        )
 
 
-def test_the_bundled_network_is_taken_by_name_without_a_word():
-    assert load_network(Config(features="vgg19-lite")).extractor is vgg19_lite()
+def test_the_bundled_network_is_taken_by_name_without_a_warning():
+    assert load_network(Config(features="vgg19-lite")).extractor is cpu_vgg("vgg19-lite")
     params = load_params(download.bundled())
-    assert load_network(Config(), params=params).extractor is vgg19_lite()  # they go no further
+    assert load_network(Config(), params=params).extractor is cpu_vgg("vgg19-lite")  # they go no further
 
 
-def test_the_bundled_network_refuses_what_needs_the_whole_one():
+def test_the_bundled_network_refuses_layers_and_recipes_of_vgg19():
     for setting in ({"content_layers": ("relu4_2",)}, {"style_layers": ("relu1_1", "conv5_1")}):
         with pytest.raises(ValueError, match="take features vgg19, the whole network"):
             load_network(Config(features="vgg19-lite", **setting))
@@ -71,7 +76,7 @@ def test_the_bundled_network_refuses_what_needs_the_whole_one():
         load_network(Config(features="vgg19-lite", recipe="coursera"))
 
 
-def test_strict_wants_its_file(tmp_path):
+def test_a_config_that_needs_a_vgg_file_does_not_fall_back(tmp_path):
     for config in (
         Config(features="vgg19"),
         Config(recipe="coursera"),  # a published loss is of its network
@@ -82,7 +87,7 @@ def test_strict_wants_its_file(tmp_path):
             load_network(config)
 
 
-def test_a_wrong_variable_is_an_error_not_a_fallback(monkeypatch):
+def test_a_wrong_environment_variable_is_an_error_not_a_fallback(monkeypatch):
     monkeypatch.setenv(ENVIRONMENT, "nowhere.h5")
     with pytest.raises(WeightsError, match="JAX_NST_WEIGHTS"):
         load_network(Config())
@@ -94,47 +99,24 @@ def test_a_bad_file_is_an_error_not_a_fallback(tmp_path):
         load_network(Config(weights=str(tmp_path / "bad.h5")))
 
 
-def test_params_given_are_taken_and_known():
+def test_given_params_choose_their_network():
     params = vgg_params("vgg16", ("relu4_1",))
     config = Config(content_layers=("relu4_1",), style_layers=("relu1_1",))
     extractor, taken, digest = load_network(config, params=params)
-    assert (extractor, digest) == (vgg16(), None)
+    assert (extractor, digest) == (cpu_vgg("vgg16"), None)
     assert taken == {**params, "winograd": taken["winograd"]}
 
 
 def test_pooling_reaches_the_network():
     config = Config(pooling="average", **SMALL)
-    assert load_network(config, params=vgg_params("vgg19", ("relu2_1",))).extractor is vgg19(
-        pooling="average"
+    assert load_network(config, params=vgg_params("vgg19", ("relu2_1",))).extractor is cpu_vgg(
+        "vgg19", pooling="average"
     )
 
 
-def test_layers_are_the_users_then_the_recipes_then_the_extractors():
-    assert choose_layers(Config(), wavelet()).style == wavelet().style_layers
-    assert choose_layers(Config(recipe="sushant097"), vgg16()).content == ("relu4_3",)
-    assert choose_layers(Config(recipe="udacity", content_layers=("conv1_1",)), vgg19())[:2] == (
-        ("conv1_1",),
-        vgg19().style_layers,
-    )
-
-
-def test_layer_weights():
-    np.testing.assert_allclose(choose_layers(Config(), vgg19()).style_weights, [0.2] * 5)
-    given = Config(style_layers=("relu1_1", "relu2_1"), style_layer_weights=(1.0, 3.0))
-    np.testing.assert_allclose(choose_layers(given, vgg19()).style_weights, [0.25, 0.75])
-    literal = Config(recipe="coursera", style_layers=("relu1_1",), style_layer_weights=(3.0,))
-    assert choose_layers(literal, vgg19()).style_weights == (3.0,)
-    for config in (
-        Config(style_layer_weights=(1.0, 2.0)),
-        Config(recipe="udacity", style_layers=("relu1_1",)),
-    ):
-        with pytest.raises(ValueError, match=r"style layers but . style_layer_weights"):
-            choose_layers(config, vgg19())
-
-
-def test_what_does_not_fit_is_said():
+def test_settings_that_do_not_fit_the_network_are_refused():
     with pytest.raises(ValueError, match="a layer is named twice in scale1, scale1"):
-        choose_layers(Config(style_layers=("scale1", "scale1")), wavelet())
+        load_network(Config(features="wavelet", style_layers=("scale1", "scale1")))
     for setting in ({"weights": "w.h5"}, {"pooling": "average"}):
         with pytest.raises(ValueError, match="are those of a VGG, but features are wavelet"):
             load_network(Config(features="wavelet", **setting))
@@ -144,3 +126,26 @@ def test_what_does_not_fit_is_said():
         load_network(Config(features="wavelet", style_layers=("relu1_1",)))
     with pytest.raises(ValueError, match="recipe gatys2015 is defined on all of vgg19, not on wavelet"):
         load_network(Config(features="wavelet", recipe="gatys2015"))
+
+
+@pytest.mark.parametrize(
+    ("platform", "auto", "is_prepared"),
+    [(CPU, "float32", True), (GPU, "tf32", False), (TPU, "bfloat16", False)],
+)
+def test_the_platform_decides_precision_and_winograd(platform, auto, is_prepared):
+    params = vgg_params("vgg19", ("relu3_1",))
+    config = Config(features="vgg19", content_layers=("relu3_1",), style_layers=("relu1_1",))
+    found = load_network(config, params=params, platform=platform)
+    assert found.extractor is vgg("vgg19", precision=auto, use_winograd=platform.winograd)
+    assert ("winograd" in found.params) == is_prepared
+    wavelets = load_network(Config(features="wavelet"), platform=platform)
+    assert wavelets.extractor is wavelet(precision=auto)
+    given = load_network(Config(features="wavelet", precision="tf32"), platform=platform)
+    assert given.extractor is wavelet(precision="tf32")
+
+
+def test_an_extractor_is_taken_as_it_is():
+    extractor = wavelet()
+    assert load_network(Config(features=extractor), params={"k": 1}) == (extractor, {"k": 1}, None)
+    with pytest.raises(ValueError, match="unknown layer 'relu1_1' of wavelet"):
+        load_network(Config(features=extractor, style_layers=("relu1_1",)))

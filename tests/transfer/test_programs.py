@@ -1,36 +1,74 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
-from conftest import picture, vgg_params
+import pytest
+from conftest import count_compilations, picture, vgg_params
 from jax.sharding import AxisType, Mesh
 
-from jax_nst import Config
-from jax_nst.models import vgg, winograd
-from jax_nst.sweeps.batch import make_plan
-from jax_nst.sweeps.grid import Grid, make_items
+from jax_nst import TOTAL_VARIATION, Config, Recipe
+from jax_nst.models import winograd
+from jax_nst.runtime.platform import CPU
 from jax_nst.transfer.network import load_network
-from jax_nst.transfer.problem import make_problem
-from jax_nst.transfer.programs import ITEMS, _num_bytes, on_all_devices, step_programs
+from jax_nst.transfer.pictures import Source, Start
+from jax_nst.transfer.plan import objects_of
+from jax_nst.transfer.programs import ITEMS, MAX_CHUNK, on_all_devices, score_program, step_programs
+from jax_nst.transfer.spec import resolve
+from jax_nst.transfer.targets import Item, Preparation
+from jax_nst.transfer.terms import resolve_weights
 
 WAVELET = Config(
     features="wavelet", content_layers=("luma2",), style_layers=("scale1",), steps=4, remat="none"
 )
+ON_DEVICE = dataclasses.replace(CPU, loop_on_device=True)
 
 
-def bytes_of_a_plan(num_contents, weights):
-    """What the program of one batch of 8 items takes, by XLA's own account."""
-    network = load_network(WAVELET)
-    grid = Grid(style_weight=weights)
-    items = make_items(grid, num_contents, 1, WAVELET)
-    mesh = Mesh(np.asarray(jax.devices()), (ITEMS,), axis_types=(AxisType.Auto,))
-    return make_plan(network, mesh, (64, 64), items, items, 8)
+def problem_of(config, content, style, platform=CPU, params=None):
+    """The objects of the programs of one picture, its params, its start, targets and loss weights."""
+    network = load_network(config, params=params, platform=platform)
+    spec = resolve(config, network.extractor, content.shape, platform)
+    level = spec.levels[-1]
+    weights = resolve_weights(config, network.extractor, level.terms)
+    sources = [Source(content.shape, lambda: content)], [Source(None, lambda: style)]
+    preparation = Preparation(network, level, platform, *sources)
+    made = preparation.prepare(Item(0, (0,), (1.0,), {level: weights}, Start("content", 0)))
+    targets = {**made.content, **made.style}
+    return objects_of(spec, level), jnp.asarray(made.start), (network.params, targets, weights)
 
 
-def test_what_items_share_is_there_once():
-    one, eight = bytes_of_a_plan(1, tuple(range(1, 9))), bytes_of_a_plan(8, (1.0,))
-    assert (one.size, eight.size) == (8, 8)
-    assert (one.slots.content_rows, one.slots.style_rows) == (1, 1)
-    assert (eight.slots.content_rows, eight.slots.style_rows) == (8, 1)
+def compile_(objects, start, arguments, remat="none"):
+    programs = step_programs(objects, remat)
+    state = programs.init(start)
+    advance, num_bytes = programs.compile_advance(state, *arguments)
+    return state, advance, num_bytes
+
+
+@pytest.mark.parametrize("platform", [CPU, ON_DEVICE], ids=["on host", "on device"])
+def test_losses_are_the_total_and_each_term(platform):
+    objects, start, arguments = problem_of(WAVELET, picture(24, 32, 1), picture(20, 20, 2), platform)
+    state, advance, _ = compile_(objects, start, arguments)
+    expected = score_program(objects)(jnp.clip(start, 4 / 255, 1 - 4 / 255), *arguments)
+    state, blocks = advance(state, *arguments, 3)
+    losses = np.concatenate(blocks)
+    assert len(losses) == (MAX_CHUNK if platform.loop_on_device else 3)
+    np.testing.assert_allclose(losses[0], list(expected.as_dict().values()), rtol=1e-3, atol=1e-6)
+    assert list(expected.as_dict()) == ["total", "content", "style", "tv"]
+    assert losses[1, 0] < losses[0, 0]
+
+
+def test_the_loop_on_the_device_and_that_on_the_host_agree():
+    curves = []
+    for platform in (CPU, ON_DEVICE):
+        objects, start, arguments = problem_of(WAVELET, picture(24, 32, 1), picture(20, 20, 2), platform)
+        state, advance, _ = compile_(objects, start, arguments)
+        rows = []
+        for count in (1, 8, 4):
+            state, blocks = advance(state, *arguments, count)
+            rows.append(np.concatenate(blocks)[:count])
+        curves.append(np.concatenate(rows))
+    assert curves[0].shape == (13, 4)
+    np.testing.assert_allclose(curves[0], curves[1], rtol=5e-3)
 
 
 def test_what_is_on_all_devices_is_not_copied_again():
@@ -45,43 +83,55 @@ def test_what_is_on_all_devices_is_not_copied_again():
     assert once.sharding.is_fully_replicated
 
 
-def test_the_bytes_of_a_program_are_its_arguments_results_and_buffers_less_what_is_donated():
-    compiled = (
-        jax.jit(lambda x, y: (x + 1, jnp.sort(y)), donate_argnums=0)
-        .lower(jnp.zeros(1000), jnp.zeros(500))
-        .compile()
-    )
-    assert 8000 <= _num_bytes(compiled.memory_analysis()) <= 12000
+def test_the_bytes_of_a_program_count_the_donated_state_once():
+    """With the total variation alone, the state of L-BFGS, a hundred pictures, is nearly all there is."""
+    config = Config(features="wavelet", recipe=Recipe("smooth", ((1.0, TOTAL_VARIATION),)), steps=4)
+    objects, start, arguments = problem_of(config, picture(48, 64, 1), picture(20, 20, 2))
+    state, _, num_bytes = compile_(objects, start, arguments)
+    of_state = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+    assert of_state > 100 * start.nbytes
+    assert of_state <= num_bytes < 1.5 * of_state
 
 
-def test_what_runs_once_convolves_directly(monkeypatch):
+def test_programs_that_run_once_convolve_directly(monkeypatch):
     """Winograd's algorithm would take longer to compile than it saves."""
     calls, convolve = [], winograd.convolve
     monkeypatch.setattr(winograd, "convolve", lambda *args: calls.append(args) or convolve(*args))
-    monkeypatch.setattr(vgg, "_WINOGRAD_POSITIONS", 0)
     layers = ("relu2_2",)
-    config = Config(features="vgg19", content_layers=layers, style_layers=layers, size=32, remat="none")
-    network = load_network(config, params=vgg_params("vgg19", layers))
-    content = 0.2 + 0.6 * picture(24, 32)  # no angle at its end
-    problem = make_problem(network, content, [picture(20, 20)], config=config)
-    score = problem.score(problem.start)
+    # Pooled by averages, as in no other test: a program that is traced already would call nothing.
+    config = Config(
+        features="vgg19",
+        content_layers=layers,
+        style_layers=layers,
+        pooling="average",
+        remat="none",
+        scales=1,
+    )
+    content = 0.2 + 0.6 * picture(48, 64)  # within the bounds of the start
+    objects, start, arguments = problem_of(
+        config, content, picture(20, 20), params=vgg_params("vgg19", layers)
+    )
+    score = score_program(objects)(start, *arguments)
     assert not calls
-    programs = step_programs(config, network.extractor)
-    state = programs.init(problem.start)
-    advance, _ = programs.compile_advance(state, *problem.arguments)
+    state, advance, _ = compile_(objects, start, arguments)
     assert calls
-    (losses,) = advance(state, *problem.arguments, 1)[1]
-    np.testing.assert_allclose(losses[0], score, rtol=1e-3, atol=1e-5)
+    (losses,) = advance(state, *arguments, 1)[1]
+    np.testing.assert_allclose(losses[0], list(score.as_dict().values()), rtol=1e-3, atol=1e-5)
 
 
-def test_one_step_is_compiled_once_for_arguments_of_one_shape():
-    network = load_network(WAVELET)
-    problems = [
-        make_problem(network, picture(24, 32, s), [picture(20, 20, 9)], config=WAVELET) for s in (1, 2)
-    ]
-    programs = step_programs(WAVELET, network.extractor)
-    compiled = [
-        programs.compile_advance(programs.init(problem.start), *problem.arguments)[1]
-        for problem in problems
-    ]
-    assert compiled[0] == compiled[1] > 0
+def test_a_step_is_compiled_once_for_arguments_of_one_shape():
+    def compile_for(seed):
+        objects, start, arguments = problem_of(WAVELET, picture(26, 30, seed), picture(20, 20, 9))
+        return compile_(objects, start, arguments)[2]
+
+    num_bytes = compile_for(1)
+    assert num_bytes > 0
+    assert count_compilations(lambda: compile_for(2)) == (0, num_bytes)
+
+
+def test_programs_are_the_same_objects_for_equal_settings():
+    objects, *_ = problem_of(WAVELET, picture(24, 32, 1), picture(20, 20, 2))
+    again, *_ = problem_of(WAVELET, picture(24, 32, 3), picture(20, 20, 4))
+    assert step_programs(objects, "none") is step_programs(again, "none")
+    assert step_programs(objects, "none") is not step_programs(objects, "all")
+    assert score_program(objects) is score_program(again)

@@ -1,0 +1,139 @@
+"""Flags -> what they ask for, and the flags that would do nothing."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from absl import flags
+
+from jax_nst import Config, Grid
+from jax_nst.cli.flags import check_together, define_flags, help_text, parse_batch, to_job
+
+PICTURES = ("--content=c.png", "--style=s.png")
+
+
+def parse(*arguments):
+    parser = flags.FlagValues()
+    define_flags(parser)
+    parser(["main.py", *arguments])
+    return parser.flag_values_dict()
+
+
+def test_defaults_are_those_of_config():
+    job = to_job(parse("--content=c.png", "--style=s.png"))
+    assert (job.config, len(job.items)) == (Config(), 1)
+
+
+def test_every_setting_is_read_from_its_flag():
+    config = Config(
+        size=100, style_scale=0.5, features="vgg16", weights="w.h5", recipe="sushant097", optimizer="adam",
+        steps=7, learning_rate=0.5, content_weight=2.0, style_weight=3.0, tv_weight=4.0,
+        content_layers=("relu1_1",), style_layers=("relu1_2", "relu2_1"), style_layer_weights=(0.25, 0.75),
+        pooling="average", init="noise", seed=5, save_every=6, scales="3", tolerance=0.1,
+        precision="tf32", remat="all", style_loss=("gram:2", "moments"),
+    )  # fmt: skip
+    changed = {name: value for name, value in dataclasses.asdict(config).items() if name != "style_size"}
+    assert all(changed[name] != getattr(Config(), name) for name in changed)
+    assert to_job(parse("--content=c.png", "--style=s.png", "--style_size=7")).config.style_size == 7
+    texts = {k: ",".join(map(str, v)) if isinstance(v, tuple) else str(v) for k, v in changed.items()}
+    pictures = ("--content=c.png", "--style=s.png")
+    job = to_job(parse(*pictures, *(f"--{name}={text}" for name, text in texts.items())))
+    assert job.config == job.items[0].config == config
+    spaced = [part for name, text in texts.items() for part in (f"--{name}", text)]
+    assert to_job(parse(*pictures, *spaced)).config == config
+
+
+def test_several_values_make_a_sweep(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in (
+        "a.png",
+        "b.jpg",
+        "with,comma.png",
+        "paintings/x.webp",
+        "paintings/y.PNG",
+        "paintings/z.txt",
+    ):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).touch()
+    job = to_job(
+        parse(
+            "--content=a.png,b.jpg", "--style=paintings", "--style=with,comma.png", "--style=?.jpg",
+            "--style_weight=1,1e3", "--style_weight=5", "--seed=1,2", "--init=noise,a.png",
+            "--style_layer_weights=1,2,3,4,5", "--style_layer_weights=5,4,3,2,1", "--tv_weight=7",
+        )
+    )  # fmt: skip
+    assert job.contents == ("a.png", "b.jpg")
+    assert job.styles == ("paintings/x.webp", "paintings/y.PNG", "with,comma.png", "b.jpg")
+    assert job.grid == Grid(
+        style_weight=(1.0, 1000.0, 5.0),
+        seed=(1, 2),
+        init=("noise", "a.png"),
+        style_layer_weights=((1, 2, 3, 4, 5), (5, 4, 3, 2, 1)),
+    )
+    assert job.config.tv_weight == 7
+    assert len(job.items) == 2 * 4 * 3 * 2 * 2 * 2
+
+
+def test_blend_and_zip():
+    pictures = ("--content=c.png", "--style=s.png,t.png")
+    job = to_job(parse(*pictures, "--blend=0.7,0.3"))
+    assert (len(job.items), job.items[0].shares) == (1, (0.7, 0.3))
+    assert len(to_job(parse(*pictures, "--blend=0.7,0.3", "--blend=1,1")).items) == 2
+    assert len(to_job(parse(*pictures, "--seed=1,2", "--zip")).items) == 2
+
+
+def test_style_loss_is_a_list_of_words():
+    job = to_job(parse(*PICTURES, "--style_loss=gram:2,moments", "--seed=1,2"))
+    assert job.config.style_loss == ("gram:2", "moments")
+    assert {item.config.style_loss for item in job.items} == {("gram:2", "moments")}
+
+
+def test_a_missing_picture_is_refused():
+    with pytest.raises(ValueError, match="--content is missing; name the content image, see --help"):
+        to_job(parse("--style=s.png"))
+
+
+def test_parse_batch():
+    assert (parse_batch("auto"), parse_batch("3")) == (None, 3)
+    for text in ("0", "-1", "1.5", "many", ""):
+        with pytest.raises(ValueError, match="batch must be auto, or a number from 1"):
+            parse_batch(text)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--zip",), "--zip has no use here: there is only one picture to make"),
+        (("--resume",), "--resume has no use here: there is only one picture"),
+        (("--distributed",), "--distributed has no use here: there is only one picture"),
+        (("--batch=3",), "--batch has no use here"),
+        (("--seed=1,2", "--history=h.json"), "--history has no use here: a sweep writes history.npz"),
+        (("--seed=1,2", "--save_every=3"), "--save_every has no use here: a sweep saves"),
+        (("--seed=1,2", "--coordinator_address=a:1"), "--coordinator_address has no use without"),
+        (("--num_processes=2",), "--num_processes has no use without --distributed"),
+        (("--process_id=1",), "--process_id has no use without --distributed"),
+    ],
+)
+def test_a_flag_that_would_do_nothing_is_refused(arguments, message):
+    values = parse(*PICTURES, *arguments)
+    with pytest.raises(ValueError, match=message):
+        check_together(values, to_job(values))
+
+
+def test_flags_that_go_together():
+    for arguments in (
+        ("--history=h.json", "--save_every=3"),
+        ("--seed=1,2", "--zip", "--batch=3", "--resume", "--distributed", "--process_id=0"),
+    ):
+        values = parse(*PICTURES, *arguments)
+        check_together(values, to_job(values))
+
+
+def test_help_fits_a_terminal_and_explains_every_flag():
+    parser = flags.FlagValues()
+    define_flags(parser)
+    lines = help_text(parser).splitlines()
+    assert max(map(len, lines)) <= 88
+    for name in parser:
+        if name != "h":
+            assert any(line.split()[:1] == [f"--{name}"] for line in lines), name

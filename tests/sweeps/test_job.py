@@ -1,0 +1,27 @@
+import pytest
+
+from jax_nst import Config, Grid
+from jax_nst.sweeps.job import make_job
+
+
+def test_a_job_has_the_items_labels_and_files_of_its_grid():
+    grid = Grid(style_weight=(10.0, 1000.0), tv_weight=(2.0,))
+    job = make_job(["a/cat.png"], ["b/waves.jpg", "c/night.jpg"], grid, Config(steps=3))
+    assert (job.contents, job.styles, job.grid) == (("a/cat.png",), ("b/waves.jpg", "c/night.jpg"), grid)
+    assert len(job.items) == len(job.files) == len(set(job.files)) == 4
+    assert job.axes == {
+        "style": {0: "waves", 1: "night"},
+        "style_weight": {10.0: "10", 1000.0: "1e+03"},
+    }
+    assert job.files[0] == "style=waves__style_weight=10.png"
+    assert {item.config.tv_weight for item in job.items} == {2.0}
+
+
+def test_a_job_of_one_picture():
+    job = make_job(["cat.png"], ["waves.jpg"], Grid(), Config())
+    assert (job.axes, job.files, [item.config for item in job.items]) == ({}, ["picture.png"], [Config()])
+
+
+def test_a_job_without_a_style_is_refused():
+    with pytest.raises(ValueError, match="a content and a style at least"):
+        make_job(["cat.png"], [], Grid(), Config())

@@ -1,0 +1,134 @@
+import dataclasses
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import picture
+
+from jax_nst import Config, save_image, wavelet
+from jax_nst.runtime.platform import CPU
+from jax_nst.transfer.pictures import (
+    Start,
+    blend_shares,
+    checked_pixels,
+    content_shape,
+    fit_content,
+    fit_style,
+    load_content,
+    starting_pixels,
+)
+from jax_nst.transfer.spec import resolve
+
+WAVELET = Config(features="wavelet", content_layers=("luma2",), style_layers=("scale1", "scale2"), size=32)
+
+
+def level_of(**settings):
+    (level,) = resolve(dataclasses.replace(WAVELET, **settings), wavelet(), (24, 32, 3), CPU).levels
+    return level
+
+
+@pytest.mark.parametrize(
+    ("settings", "side"),
+    [({}, 32), ({"style_scale": 1.5}, 48), ({"style_scale": 0.75}, 24), ({"style_size": 50}, 50)],
+)
+def test_size_of_the_style(settings, side):
+    """Its own if that is smaller; relative to the picture, upwards too, or absolute."""
+    small = fit_style(wavelet(), level_of(**settings), picture(20, 40, 1))
+    assert max(small.shape) == side
+
+
+def test_a_style_smaller_than_the_picture_keeps_its_size():
+    assert fit_style(wavelet(), level_of(), picture(20, 24, 1)).shape == (20, 24, 3)
+
+
+def test_a_long_style_is_large_enough_for_the_network():
+    """At 32 x 4 pixels the wavelets of two scales could not see it."""
+    assert fit_style(wavelet(), level_of(), picture(16, 128, 1)).shape == (8, 64, 3)
+    assert fit_style(wavelet(), level_of(style_scale=0.5), picture(16, 128, 1)).shape == (8, 64, 3)
+
+
+def test_a_style_too_small_for_the_network_is_refused():
+    message = "the style image is 16 x 4 pixels, but wavelet needs 8 .* give a larger style_size"
+    with pytest.raises(ValueError, match=message):
+        fit_style(wavelet(), level_of(style_size=16), picture(8, 32, 1))
+
+
+def test_the_content_is_resized_to_the_level():
+    pixels = picture(48, 64, 1)
+    assert fit_content(level_of(), pixels).shape == (24, 32, 3)
+    np.testing.assert_array_equal(fit_content(level_of(), pixels[:24, :32]), pixels[:24, :32])
+
+
+def test_a_content_with_alpha_is_read_at_its_size(tmp_path):
+    save_image(tmp_path / "a.png", picture(20, 40, 1), alpha=np.ones((20, 40)))
+    save_image(tmp_path / "b.png", picture(20, 40, 1))
+    config = Config(size=20)
+    for name, shape in (("a.png", (10, 20, 3)), ("b.png", (20, 40, 3))):
+        assert load_content(str(tmp_path / name), config).pixels.shape == shape
+        assert content_shape(str(tmp_path / name), config) == shape
+
+
+@pytest.mark.parametrize(
+    ("blend", "message"),
+    [
+        ((1.0,), "blend has 1 shares for 2 styles"),
+        ((0.0, 0.0), "must be zero or more, and not all zero"),
+        ((1.0, -0.5), "must be zero or more"),
+        ((1.0, float("nan")), "must be zero or more"),
+    ],
+)
+def test_invalid_shares_are_refused(blend, message):
+    with pytest.raises(ValueError, match=message):
+        blend_shares(blend, 2)
+
+
+def test_shares_add_up_to_one():
+    assert blend_shares((7, 3), 2) == pytest.approx((0.7, 0.3))
+    assert blend_shares(None, 4) == (0.25,) * 4
+
+
+def test_starting_pixels(tmp_path):
+    content, *styles = (picture(24, 32, seed) for seed in range(3))
+    save_image(tmp_path / "start.png", picture(40, 40, 7))
+    starts = [
+        starting_pixels(Start(init, seed), content, styles, (0.5, 0.5))
+        for init, seed in (
+            ("content", 0),
+            ("style", 0),
+            ("noise", 0),
+            ("noise", 1),
+            (str(tmp_path / "start.png"), 0),
+        )
+    ]
+    np.testing.assert_array_equal(starts[0], content)
+    assert {(start.shape, start.dtype.name) for start in starts} == {((24, 32, 3), "float32")}
+    assert all(start.min() >= 0 and start.max() <= 1 for start in starts)
+    assert len({start.tobytes() for start in starts}) == 5
+    again = starting_pixels(Start("noise", 1), content, styles, (0.5, 0.5))
+    np.testing.assert_array_equal(starts[3], again)
+
+
+def test_a_start_of_several_styles_is_their_mean():
+    content, *styles = (picture(24, 32, seed) for seed in range(3))
+    start = starting_pixels(Start("style", 0), content, styles, (0.25, 0.75))
+    np.testing.assert_allclose(start, 0.25 * styles[0] + 0.75 * styles[1], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "message"),
+    [
+        (np.zeros((24, 32)), r"content must have shape \[H, W, 3\], not \[24, 32\]"),
+        (np.zeros((24, 32, 4)), "content must have shape"),
+        (np.zeros((0, 32, 3)), "content must have shape"),
+        (np.full((24, 32, 3), np.nan), "content must be finite and lie in"),
+        (np.full((24, 32, 3), 200.0), "content must be finite and lie in"),
+    ],
+)
+def test_an_array_that_is_no_picture_is_refused(pixels, message):
+    with pytest.raises(ValueError, match=message):
+        checked_pixels("content", pixels)
+
+
+def test_a_picture_may_be_of_jax_and_of_any_precision():
+    assert checked_pixels("content", jnp.ones((2, 2, 3), jnp.bfloat16)).dtype == np.float32
+    assert isinstance(checked_pixels("content", np.ones((2, 2, 3))), np.ndarray)

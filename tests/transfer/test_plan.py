@@ -1,0 +1,120 @@
+import dataclasses
+import functools
+
+import jax
+import numpy as np
+import pytest
+from conftest import count_compilations, picture
+from jax.sharding import AxisType, Mesh
+
+from jax_nst import Config
+from jax_nst.runtime.platform import CPU
+from jax_nst.transfer import plan as plan_module
+from jax_nst.transfer.layout import OnePicture
+from jax_nst.transfer.network import load_network
+from jax_nst.transfer.pictures import Source, Start
+from jax_nst.transfer.plan import evenly, plan_many, plan_one
+from jax_nst.transfer.programs import ITEMS
+from jax_nst.transfer.spec import resolve, resolve_level_weights
+from jax_nst.transfer.targets import Item, Preparation
+
+CONFIG = Config(
+    features="wavelet", content_layers=("luma2",), style_layers=("scale1",), steps=4, optimizer="adam"
+)
+NETWORK = load_network(CONFIG, platform=CPU)
+FILLING = dataclasses.replace(CPU, fill_memory=True)
+MESH = Mesh(np.asarray(jax.devices()), (ITEMS,), axis_types=(AxisType.Auto,))
+
+
+def many(contents, *, batch=None, left=None, platform=CPU, size=32, config=CONFIG):
+    """The plan of a sweep with an item for each number in `contents`."""
+    shape = (size, size, 3)
+    spec = resolve(dataclasses.replace(config, size=size), NETWORK.extractor, shape, platform)
+    weights = resolve_level_weights(config, spec)
+    items = [Item(content, (0,), (1.0,), weights, Start("content", 0)) for content in contents]
+    sources = [Source(shape, lambda: picture(*shape[:2]))], [Source(None, lambda: picture(20, 20))]
+    preparation = Preparation(NETWORK, spec.levels[-1], platform, *sources)
+    plan = functools.partial(plan_many, NETWORK, spec, spec.levels[-1], preparation, MESH, items)
+    return plan(items if left is None else items[left], batch)
+
+
+@pytest.fixture
+def remats(monkeypatch):
+    """The remats that programs are made with, in order."""
+    made, step_programs = [], plan_module.step_programs
+
+    def noted(objects, remat, *rest):
+        made.append(remat)
+        return step_programs(objects, remat, *rest)
+
+    monkeypatch.setattr(plan_module, "step_programs", noted)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("num_items", "most", "num_devices", "expected"),
+    [(16, 4, 1, 4), (5, 4, 1, 3), (9, 8, 1, 5), (3, 8, 1, 3), (1, 4, 4, 1), (6, 4, 4, 1), (6, 8, 4, 2)],
+)
+def test_batches_are_of_about_one_size(num_items, most, num_devices, expected):
+    assert evenly(num_items, most, num_devices) == expected
+
+
+def test_one_picture_is_planned_for_one_device(remats):
+    spec = resolve(CONFIG, NETWORK.extractor, (24, 32, 3), CPU)
+    weights = resolve_level_weights(CONFIG, spec)
+    sources = [Source((24, 32, 3), lambda: picture(24, 32))], [Source(None, lambda: picture(20, 20))]
+    preparation = Preparation(NETWORK, spec.levels[-1], CPU, *sources)
+    plan = plan_one(
+        NETWORK, spec, spec.levels[-1], preparation, Item(0, (0,), (1.0,), weights, Start("content", 0))
+    )
+    assert (plan.layout, plan.level, remats) == (OnePicture(), spec.levels[-1], ["none"])
+
+
+def test_what_items_share_is_in_the_tables_once():
+    one, eight = many([0] * 8, batch=8).layout, many(range(8), batch=8).layout
+    assert (one.size, eight.size) == (8, 8)
+    assert (one.content_rows, one.style_rows) == (1, 1)
+    assert (eight.content_rows, eight.style_rows) == (8, 1)
+
+
+def test_a_given_batch_is_about_obeyed():
+    assert many(range(5), batch=4).layout.size == 3
+    assert many(range(5), batch=100).layout.size == 5
+
+
+def test_a_cpu_takes_the_batch_that_is_fastest_and_an_accelerator_all_that_fit():
+    assert many(range(6)).layout.size == NETWORK.extractor.cpu_batch == 1
+    assert many(range(6), platform=FILLING).layout.size == 6
+
+
+def test_the_batch_does_not_depend_on_what_is_left():
+    """So a sweep that is resumed runs the programs of the first run."""
+    whole = many(range(6), batch=4)
+    resumed = many(range(6), batch=4, left=slice(5, 6))
+    assert whole.layout.size == resumed.layout.size == 3
+    count, _ = count_compilations(lambda: many(range(6), batch=4, left=slice(4, 6)))
+    assert count == 0
+
+
+def test_batches_shrink_before_anything_is_rematerialised(monkeypatch, remats):
+    """With memory for about three items, six make two batches; for less than one, all is recomputed."""
+    need = []
+    largest = plan_module.largest_that_fits
+    monkeypatch.setattr(
+        plan_module,
+        "largest_that_fits",
+        lambda most, limit, num_bytes, guess: need.append(num_bytes(3)) or most,
+    )
+    many(range(6), platform=FILLING)
+    monkeypatch.setattr(plan_module, "largest_that_fits", largest)
+    monkeypatch.setattr(plan_module, "memory_limit", lambda device: need[0])
+    remats.clear()
+    assert many(range(6), platform=FILLING).layout.size == 3
+    assert remats == ["none"]
+    monkeypatch.setattr(plan_module, "memory_limit", lambda device: 1)
+    remats.clear()
+    assert many(range(6), platform=FILLING).layout.size == 1
+    assert remats == ["none", "block1", "all"]
+    remats.clear()
+    many(range(6), platform=FILLING, config=dataclasses.replace(CONFIG, remat="block1"))
+    assert remats == ["block1"]

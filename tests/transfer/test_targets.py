@@ -1,0 +1,140 @@
+import functools
+
+import jax
+import numpy as np
+import pytest
+from conftest import picture
+
+from jax_nst import Config, Grid
+from jax_nst.runtime.platform import CPU
+from jax_nst.sweeps.grid import make_items
+from jax_nst.transfer.network import load_network
+from jax_nst.transfer.pictures import Source, Start
+from jax_nst.transfer.spec import resolve
+from jax_nst.transfer.targets import Item, Preparation
+from jax_nst.transfer.terms import resolve_weights
+
+CONFIG = Config(
+    features="wavelet",
+    content_layers=("luma2",),
+    style_layers=("scale1", "scale2"),
+    style_loss=("gram", "moments"),
+)
+NETWORK = load_network(CONFIG, platform=CPU)
+SPEC = resolve(CONFIG, NETWORK.extractor, (24, 32, 3), CPU)
+(LEVEL,) = SPEC.levels
+WEIGHTS = resolve_weights(CONFIG, NETWORK.extractor, LEVEL.terms)
+
+
+def source(pixels, loads=None):
+    def load():
+        if loads is not None:
+            loads.append(id(pixels))
+        return pixels
+
+    return Source(pixels.shape, load)
+
+
+CONTENTS = [picture(24, 32, seed) for seed in (1, 2)]
+STYLES = [picture(28, 28, seed) for seed in (3, 4, 5)]
+prepare = functools.partial(
+    Preparation, NETWORK, LEVEL, CPU, [source(x) for x in CONTENTS], [source(x) for x in STYLES]
+)
+
+
+def item(content=0, styles=(0,), shares=(1.0,), init="content"):
+    return Item(content, styles, shares, {LEVEL: WEIGHTS}, Start(init, 0))
+
+
+def test_targets_of_every_term_and_layer():
+    made = prepare().prepare(item())
+    assert {name: list(layers) for name, layers in made.content.items()} == {"content": ["luma2"]}
+    assert {name: list(layers) for name, layers in made.style.items()} == {
+        "style": ["scale1", "scale2"],
+        "moments": ["scale1", "scale2"],
+    }
+    assert made.loss_weights is WEIGHTS
+    np.testing.assert_array_equal(made.start, CONTENTS[0])
+
+
+def test_a_blend_is_the_mixture_of_the_gram_matrices():
+    preparation = prepare()
+    alone = [preparation.prepare(item(styles=(index,))).style["style"] for index in range(2)]
+    mixed = preparation.prepare(item(styles=(0, 1), shares=(0.75, 0.25))).style["style"]
+    for layer, target in mixed.items():
+        expected = 0.75 * alone[0][layer].value + 0.25 * alone[1][layer].value
+        np.testing.assert_allclose(target.value, expected, rtol=1e-5, atol=1e-7)
+        assert float(np.abs(target.value - alone[0][layer].value).max()) > 1e-3
+
+
+def test_what_items_share_is_read_and_computed_once():
+    loads, computed = [], []
+
+    def fetch(value):
+        computed.append(value)
+        return jax.device_get(value)
+
+    sources = ([source(pixels, loads) for pixels in pictures] for pictures in (CONTENTS, STYLES))
+    preparation = Preparation(NETWORK, LEVEL, CPU, *sources, fetch=fetch)
+    grid = make_items(Grid(style_weight=(1, 2), blend=((1, 2, 3), (3, 2, 1))), 2, 3, CONFIG)
+    assert len(grid) == 8
+    made = [preparation.prepare(item(content, styles, shares)) for content, styles, shares, *_ in grid]
+    assert len(loads) == len(set(loads)) == 5
+    assert len(computed) == 2 + 3 + 2  # contents, statistics of styles, mixtures
+    assert made[0].content is made[3].content
+    assert made[0].style is made[1].style is made[4].style
+    assert made[0].style is not made[2].style
+
+
+def test_forget_keeps_the_contents_still_needed():
+    loads = []
+    sources = ([source(pixels, loads) for pixels in pictures] for pictures in (CONTENTS, STYLES))
+    preparation = Preparation(NETWORK, LEVEL, CPU, *sources)
+    for content in (0, 1):
+        preparation.prepare(item(content))
+    loads.clear()
+    preparation.forget(but={1})
+    preparation.prepare(item(1))
+    assert loads == []  # nor are styles read again
+    preparation.prepare(item(0))
+    assert loads == [id(CONTENTS[0])]
+
+
+def test_abstract_targets_have_the_shapes_of_real_ones():
+    preparation = prepare()
+    made = preparation.prepare(item(styles=(0, 1), shares=(0.5, 0.5)))
+
+    def shapes(tree):
+        return jax.tree.map(lambda x: (np.shape(x), np.result_type(x)), tree)
+
+    assert shapes(preparation.abstract()) == shapes((made.content, made.style))
+
+
+def test_targets_stay_where_fetch_leaves_them():
+    def are(kind, made):
+        return {isinstance(leaf, kind) for leaf in jax.tree.leaves((made.content, made.style))}
+
+    assert are(np.ndarray, prepare().prepare(item())) == {True}
+    assert are(jax.Array, prepare(fetch=lambda x: x).prepare(item())) == {True}
+
+
+def test_the_start_is_that_of_the_item_or_the_one_given_at_the_size_of_the_level():
+    preparation = prepare()
+    style = preparation.prepare(item(styles=(2,), init="style")).start
+    assert style.shape == (24, 32, 3)
+    assert not np.array_equal(style, CONTENTS[0])
+    assert preparation.prepare(item(), np.ones((12, 16, 3), np.float32)).start.shape == (24, 32, 3)
+
+
+def test_a_picture_that_cannot_be_read_is_an_error():
+    unreadable = Source(None, lambda: CONTENTS[0], "p.png: is damaged")
+    preparation = Preparation(NETWORK, LEVEL, CPU, [unreadable], [source(STYLES[0])])
+    with pytest.raises(ValueError, match=r"p\.png: is damaged"):
+        preparation.prepare(item())
+
+
+def test_a_picture_that_changed_its_shape_is_an_error():
+    changed = Source((24, 33, 3), lambda: CONTENTS[0])
+    preparation = Preparation(NETWORK, LEVEL, CPU, [changed], [source(STYLES[0])])
+    with pytest.raises(ValueError, match="not of the size that its file says"):
+        preparation.prepare(item())
