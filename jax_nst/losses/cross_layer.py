@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from jax_nst.losses.term import Term, at_least_float32, relative_to_power, squared_difference
+from jax_nst.losses.term import Term, at_least_float32, check_rank, relative_to_power, squared_difference
 
 
 def cross_gram(first: jax.Array, second: jax.Array) -> jax.Array:
@@ -16,7 +16,10 @@ def cross_gram(first: jax.Array, second: jax.Array) -> jax.Array:
     Returns:
       `[C, D]`, float32 at least.
     """
-    shape = min(first.shape[:2], second.shape[:2])
+    check_rank("first", first, "h w C")
+    check_rank("second", second, "h w D")
+    (h, w, _), (other_h, other_w, _) = first.shape, second.shape
+    shape = min(h, other_h), min(w, other_w)
     # One matrix of `[positions, channels]` each.
     left, right = (average_to(x, shape).reshape(-1, x.shape[-1]) for x in (first, second))
     return jnp.matmul(left.T, right, precision=jax.lax.Precision.HIGHEST) / len(left)

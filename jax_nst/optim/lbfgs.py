@@ -100,7 +100,8 @@ def guarded_lbfgs(
         if params is None:
             raise ValueError("guarded_lbfgs needs params: call update(grads, state, params, value=loss)")
         limit = state.value + max_rise * jnp.abs(state.value)
-        good = jnp.isfinite(value) & jnp.all(jnp.isfinite(updates)) & (value <= limit)
+        # Not `value <= limit`: before the first point the limit is infinite, or NaN if `max_rise` is zero.
+        good = jnp.isfinite(value) & jnp.all(jnp.isfinite(updates)) & ~(value > limit)
         # The slot in the ring follows from the count, the same for all items of a batch. And a step is
         # rejected without a branch: the memory, a hundred pictures, is never copied.
         slot = (state.count - 1) % memory_size

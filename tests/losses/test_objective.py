@@ -157,7 +157,7 @@ def assert_equal_results(actual, expected):
 
 @pytest.mark.parametrize("band", [100, 10**6])
 @pytest.mark.parametrize("remat", REMATS)
-@pytest.mark.parametrize("features", ["vgg19", "vgg16", "wavelet"])
+@pytest.mark.parametrize("features", ["vgg19", "wavelet"])
 def test_rematerialisation_and_bands_change_neither_losses_nor_gradient(features, remat, band, monkeypatch):
     shape = (39, 48)
     content, style, start = (jnp.asarray(picture(*shape, seed)) for seed in (0, 1, 5))
@@ -355,8 +355,9 @@ def test_blank_content_and_style_have_a_finite_loss_and_gradient():
     terms = (*terms_on(OF_WAVELETS, ("luma1",), layers), on(MOMENTS, *layers), on(CROSS_LAYER, *layers))
     objective, targets = problem(wavelet(), terms, {}, blank, blank)
     given = make_loss_weights(terms, 1, 1000, 5, 1000, 1000)
+    value_and_grad = jax.jit(jax.value_and_grad(lambda x: objective(x, {}, targets, given)[0]))
     for x in (start, blank):
-        value, gradient = jax.value_and_grad(lambda x: objective(x, {}, targets, given)[0])(x)
+        value, gradient = value_and_grad(x)
         assert np.isfinite(value)
         assert np.isfinite(gradient).all()
 
@@ -403,7 +404,7 @@ def test_a_reference_may_be_compared_by_its_pixels_alone():
     objective, targets = problem(vgg("vgg19"), terms, {}, content, content)
     slow = np.mean((start - content) ** 2) / np.mean(content**2)
     loss = objective(start, {}, targets, make_loss_weights(terms, 1))[1]["content"]
-    assert float(loss) == pytest.approx(slow, rel=1e-5)
+    assert float(loss) == pytest.approx(float(slow), rel=1e-5)
 
 
 @pytest.mark.parametrize("features", ["vgg19", "wavelet"])

@@ -1,4 +1,4 @@
-"""Winograd convolution against direct convolution in NumPy."""
+"""Winograd's algorithm against a convolution in slow NumPy."""
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ def arrays(shape, dtype=np.float64):
 
 
 def slow_convolution(x, kernel):
-    """Sums over nine neighbours for each output, with zero padding."""
+    """Output by output: the sum over nine neighbours, with zeros around the picture."""
     h, w, _ = x.shape
     padded = np.pad(x, ((1, 1), (1, 1), (0, 0)))
     y = np.zeros((h, w, kernel.shape[-1]))
@@ -30,13 +30,13 @@ def slow_convolution(x, kernel):
 
 @pytest.fixture(params=[1, 10**6])
 def tiles(request, monkeypatch):
-    """Number of tiles per part: as many parts as possible, or a single one."""
+    """How many tiles are taken at once."""
     monkeypatch.setattr(winograd, "_TILES_AT_ONCE", request.param)
 
 
 @pytest.mark.usefixtures("tiles")
 @pytest.mark.parametrize("shape", SHAPES)
-def test_equals_direct_convolution(shape):
+def test_output_equals_the_convolution(shape):
     x, kernel = arrays(shape)
     with jax.enable_x64(True):
         y = winograd.convolve(jnp.asarray(x), winograd.transform(kernel))
@@ -46,8 +46,8 @@ def test_equals_direct_convolution(shape):
 
 @pytest.mark.usefixtures("tiles")
 @pytest.mark.parametrize("shape", SHAPES)
-def test_gradient_is_the_transpose(shape):
-    """<convolve(x), y> = <x, gradient> for every x."""
+def test_gradient_equals_that_of_the_convolution(shape):
+    """The transpose: <convolve(x), y> = <x, gradient>, for every x."""
     x, kernel = arrays(shape)
     with jax.enable_x64(True):
         transformed = winograd.transform(kernel)
@@ -60,8 +60,8 @@ def test_gradient_is_the_transpose(shape):
             np.testing.assert_allclose(np.vdot(other, gradient), expected, rtol=1e-10, atol=1e-12)
 
 
-def test_rounding_error_is_small():
-    """Relative to the RMS of the outputs, in float32 with 128 channels."""
+def test_rounding_error_is_that_of_a_convolution():
+    """In float32, 128 channels; relative to the outputs' size."""
     x, kernel = arrays((32, 32, 128, 16), np.float32)
     exact = slow_convolution(x, kernel)
     y = np.asarray(winograd.convolve(jnp.asarray(x), winograd.transform(kernel)))
@@ -78,8 +78,8 @@ def test_plain_jit_and_vmap_agree():
     np.testing.assert_allclose(batch, jnp.stack([plain, 2 * plain]), rtol=1e-4, atol=1e-5)
 
 
-def test_gradient_of_the_kernel_is_nan():
-    """It is not implemented; NaN prevents silent misuse."""
+def test_the_gradient_of_the_kernel_is_nan():
+    """It is not computed; zeros would pass for a gradient."""
     x, kernel = arrays((4, 4, 2, 2), np.float32)
     gradient = jax.grad(lambda k: jnp.sum(winograd.convolve(jnp.asarray(x), k)))(winograd.transform(kernel))
     assert np.isnan(gradient).all()

@@ -261,7 +261,7 @@ def test_an_invalid_style_loss_is_refused(words, message):
 
 
 def style_layer_weights(config, extractor):
-    return resolve_weights(config, extractor, levels(config, extractor=extractor)[-1]).layers["style"]
+    return resolve_weights(config, extractor, levels(config, extractor=extractor)[-1].terms).layers["style"]
 
 
 def test_layer_weights():
