@@ -16,9 +16,9 @@ def cross_gram(first: jax.Array, second: jax.Array) -> jax.Array:
     Returns:
       `[C, D]`, float32 at least.
     """
-    shape = min(first.shape[:2], second.shape[:2])
+    (h, w, _), _ = sorted((first.shape, second.shape))
     # One matrix of `[positions, channels]` each.
-    left, right = (average_to(x, shape).reshape(-1, x.shape[-1]) for x in (first, second))
+    left, right = (average_to(x, (h, w)).reshape(-1, x.shape[-1]) for x in (first, second))
     return jnp.matmul(left.T, right, precision=jax.lax.Precision.HIGHEST) / len(left)
 
 
