@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jax_nst.losses.cross_layer import CROSS_LAYER, average_to, cross_gram
-from jax_nst.losses.term import NORMALIZER_FLOOR
+from jax_nst.losses.term import NORMALIZER_FLOOR, relative_to_power
 
 # Sides of a fine layer and of the next: VGG drops the last row of an odd side, the wavelets repeat it.
 SIDES = {
@@ -49,7 +49,7 @@ def slow_loss(features, style):
 def loss_of(features, style):
     """The loss of one pair of layers; `features` and `style` are (fine, coarse)."""
     return CROSS_LAYER.distance(
-        CROSS_LAYER.statistic(*features), CROSS_LAYER.target(CROSS_LAYER.statistic(*style), 1)
+        CROSS_LAYER.statistic(*features), relative_to_power(CROSS_LAYER.statistic(*style), 1)
     )
 
 
@@ -123,6 +123,10 @@ def test_gradient_against_finite_differences(sides, rng):
                 )
                 numeric = (after - before) / (2 * h)
                 assert float(gradient[index]) == pytest.approx(numeric, rel=1e-6, abs=1e-9)
+
+
+def test_the_target_is_relative_to_its_power():
+    assert (CROSS_LAYER.target, CROSS_LAYER.span) == (relative_to_power, 2)
 
 
 def test_blank_layers_have_a_finite_loss_and_gradient():

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jax_nst.losses.moments import MOMENTS, moments
+from jax_nst.losses.moments import MOMENTS, moments, relative_moments
 from jax_nst.losses.objective import mix_statistics
 from jax_nst.losses.term import NORMALIZER_FLOOR
 
@@ -14,7 +14,7 @@ VARIANCE_FLOOR = 1e-4  # of the mean power of the style, by the module's documen
 
 def loss_of(features, style):
     """The loss in one layer."""
-    target = MOMENTS.target(MOMENTS.statistic(style), 1)
+    target = relative_moments(MOMENTS.statistic(style), 1)
     return MOMENTS.distance(MOMENTS.statistic(features), target)
 
 
@@ -115,6 +115,10 @@ def test_gradient_at_a_constant_channel_is_finite(constant, rng):
     assert np.abs(gradient[..., 1]).max() > 0
 
 
+def test_the_target_is_relative_to_the_power_of_the_layer():
+    assert MOMENTS.target is relative_moments
+
+
 def test_blank_features_have_a_finite_loss_and_gradient():
     value, gradient = jax.value_and_grad(loss_of)(jnp.zeros((4, 5, 3)), jnp.zeros((4, 5, 3)))
     assert float(value) == 0
@@ -130,7 +134,7 @@ def test_mixture_of_two_styles_is_that_of_their_positions_put_together(rng):
         together = MOMENTS.statistic(jnp.asarray(np.concatenate([one, other])))
         np.testing.assert_allclose(mixed, together, rtol=1e-12)
         # So are the deviations, which are no means themselves.
-        (_, deviation, floor), _ = MOMENTS.target(mixed, 1)
+        (_, deviation, floor), _ = relative_moments(mixed, 1)
         spread = np.var(np.concatenate([one, other]), axis=(0, 1))
         np.testing.assert_allclose(deviation, np.sqrt(spread + float(floor)), rtol=1e-12)
 

@@ -263,6 +263,7 @@ def test_a_published_recipe_lowers_its_loss_on_real_kernels(shared):
     params = load_params(shared / "weights" / "vgg19_blocks1-3.h5")
     config = Config(
         recipe="coursera",
+        features="vgg19",
         steps=15,
         size=64,
         content_layers=("relu3_1",),

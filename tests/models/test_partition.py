@@ -59,7 +59,7 @@ def test_only_large_stages_are_computed_in_bands(height, count):
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_radius_is_even_and_bounds_the_receptive_field_of_every_stage(name):
-    """A pair of output rows has no gradient beyond the radius; an even one keeps bands aligned with pooling."""
+    """Output rows have no gradient beyond it; an even one keeps bands aligned with pooling."""
     layers = ("scale1", "scale2", "scale3") if name == "wavelet" else ("conv1_1", "conv2_1", "relu3_3")
     with jax.enable_x64(True):
         extractor, params = make(name, layers, np.float64)
