@@ -19,19 +19,16 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def loss_and_gradient(network, config, content, style):
-    """At the content."""
+    """Evaluates the objective at the content."""
     import jax
-    import jax.numpy as jnp
-    from jax_nst.transfer.problem import make_problem
+    from problem import make_problem
 
-    from jax_nst.losses.objective import make_objective
-    from jax_nst.losses.recipes import RECIPES
+    from jax_nst import make_objective
 
-    problem = make_problem(network, content, [style], config=config)
-    objective = make_objective(network.extractor, RECIPES[config.recipe].variation)
-    value, gradient = jax.jit(jax.value_and_grad(lambda x, *rest: objective(x, *rest)[0]))(
-        jnp.asarray(problem.start), *problem.arguments
-    )
+    problem = make_problem(network, content, style, config)
+    objective = make_objective(network.extractor, problem.objects.terms)
+    step = jax.jit(jax.value_and_grad(objective, has_aux=True))
+    (value, _), gradient = step(problem.start, *problem.arguments)
     return float(value), np.asarray(gradient)
 
 

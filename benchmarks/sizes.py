@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def paint(features, size, arguments):
-    """The picture, and its (content, style, total) losses."""
+    """Returns the picture, and its (content, style, total) losses."""
     from jax_nst import Config, load_image, stylize
 
     weights = None if features == "wavelet" else arguments.weights
@@ -26,7 +26,7 @@ def paint(features, size, arguments):
     content, style = load_image(arguments.content), load_image(arguments.style)
     result = stylize(content, style, config=config)
     losses = result.score(result.pixels)
-    return result.pixels, (losses.content, losses.style, losses.total)
+    return result.pixels, (losses["content"], losses["style"], losses.total)
 
 
 def main():

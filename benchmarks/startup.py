@@ -1,10 +1,11 @@
 """Seconds from the start of `python main.py` to its first step, without and with kept programs.
 
-    python benchmarks/startup.py                        # wavelets; VGG19 too with --weights vgg19.h5
+    python benchmarks/startup.py        # wavelets and VGG19-lite; VGG19 too with --weights vgg19.h5
 
-Cold: an empty folder of compiled programs; warm: the same command once more. The whole picture too, by the
-wavelets with the defaults, and what importing jax_nst costs beside importing jax. The median of several
-repeats; and the rate of a matrix product, before and after, since machines that are shared have slow hours.
+Cold: with an empty folder of compiled programs. Warm: the same command once more. Also measures a whole
+picture, by the wavelets with the defaults, and the time to import jax_nst beside that to import jax.
+Figures are medians of the repeats. The rate of a matrix product, before and after, shows whether a shared
+machine was slow.
 """
 
 import argparse
@@ -90,7 +91,7 @@ def main():
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--weights", help="h5 file with VGG19 kernels")
     arguments = parser.parse_args()
-    kinds = {"wavelet": ["--features", "wavelet"]}
+    kinds = {name: ["--features", name] for name in ("wavelet", "vgg19-lite")}
     if arguments.weights:
         kinds["vgg19"] = ["--features", "vgg19", "--weights", str(Path(arguments.weights).resolve())]
     rates = [product_rate()]

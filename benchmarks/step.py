@@ -10,6 +10,7 @@ time is the same. PyTorch rows need the extra `bench`.
 """
 
 import argparse
+import dataclasses
 import importlib.util
 import json
 import os
@@ -33,15 +34,16 @@ def pictures(size):
 
 
 def vgg_params(weights):
-    """Kernels of a file, or random ones."""
+    """Returns the VGG19 kernels of a file, or random ones."""
     from jax_nst import load_params
     from jax_nst.models import vgg
 
+    layers = vgg.STYLE_LAYERS["vgg19"]
     if weights:
-        return load_params(weights, vgg.STYLE_LAYERS)
+        return load_params(weights, layers)
     rng = np.random.default_rng(0)
     params = {}
-    for conv in vgg.needed_convs("vgg19", vgg.STYLE_LAYERS):
+    for conv in vgg.needed_convs("vgg19", layers):
         shape = vgg.kernel_shape(conv)
         scale = np.float32(np.sqrt(2 / (9 * shape[2])))
         kernel = scale * rng.standard_normal(shape, dtype=np.float32)
@@ -50,37 +52,43 @@ def vgg_params(weights):
 
 
 def jax_step(kind, size, weights):
-    """`(compile_seconds, evaluate)`: loss and gradient of the whole objective, recipe normalized.
+    """Compiles loss and gradient of the whole objective, recipe normalized.
 
-    `kind` is an extractor, and what is not as usual: a precision, what is computed twice, or `direct`: no
-    convolution by Winograd's algorithm.
+    Args:
+      kind: name of an extractor, followed by settings that are not the default: a precision, a choice of
+        `--remat`, or `direct` for convolutions without Winograd's algorithm.
+      size: pixels a side.
+      weights: h5 file with VGG19 kernels, or None. `vgg19-lite` has its bundled weights.
+
+    Returns:
+      `(compile_seconds, evaluate)`.
     """
     import jax
     import jax.numpy as jnp
-    from jax_nst.transfer.problem import make_problem
+    from problem import make_problem
 
-    from jax_nst import Config
-    from jax_nst.losses.objective import REMATS, make_objective
-    from jax_nst.losses.recipes import RECIPES
-    from jax_nst.models.extractor import PRECISIONS, choose_precision
-    from jax_nst.models.vgg import vgg19
-    from jax_nst.models.wavelet import wavelet
-    from jax_nst.transfer.network import Network
-    from jax_nst.transfer.programs import compiler_options
+    from jax_nst import Config, make_objective
+    from jax_nst.models.extractor import PRECISIONS
+    from jax_nst.models.partition import REMATS
+    from jax_nst.runtime.platform import current_platform
+    from jax_nst.transfer.network import load_network
 
     name, *settings = kind.split()
-    precision = next((x for x in settings if x in PRECISIONS), choose_precision("auto"))
+    platform = current_platform()
+    if "direct" in settings:
+        platform = dataclasses.replace(platform, winograd=False)
+    precision = next((x for x in settings if x in PRECISIONS), "auto")
     remat = next((x for x in settings if x in REMATS), "none")
-    extractor = {"vgg19": vgg19, "wavelet": wavelet}[name](precision=precision)
-    params = jax.tree.map(jnp.asarray, vgg_params(weights) if name == "vgg19" else {})
-    params = params if "direct" in settings else extractor.prepare(params)
+    config = Config(size=size, features=name, precision=precision)
+    params = jax.tree.map(jnp.asarray, vgg_params(weights)) if name == "vgg19" else None
+    network = load_network(config, params=params, platform=platform)
     content, style, start = pictures(size)
-    problem = make_problem(Network(extractor, params, None), content, [style], config=Config(size=size))
-    arguments = jax.block_until_ready((jnp.asarray(start), *problem.arguments))
-    objective = make_objective(extractor, RECIPES["normalized"].variation, remat=remat)
+    problem = make_problem(network, content, style, config)
+    arguments = jax.block_until_ready(jax.tree.map(jnp.asarray, (start, *problem.arguments)))
+    objective = make_objective(network.extractor, problem.objects.terms, remat=remat)
     began = time.perf_counter()
     step = jax.jit(jax.value_and_grad(objective, has_aux=True))
-    compiled = step.lower(*arguments).compile(compiler_options())
+    compiled = step.lower(*arguments).compile(dict(platform.compiler_options))
     compile_seconds = time.perf_counter() - began
 
     def evaluate():
@@ -91,16 +99,16 @@ def jax_step(kind, size, weights):
 
 
 def save_for_torch(path, params, content, style):
-    """Writes all that `torch_peer` needs, as NumPy's arrays."""
+    """Writes all that `torch_peer` needs, as NumPy arrays."""
     from jax_nst.models import vgg
 
     arrays = {
         "content": content,
         "style": style,
         "mean": np.asarray(vgg.BGR_MEAN, np.float32),
-        "content layers": np.array(vgg.CONTENT_LAYERS),
-        "style layers": np.array(vgg.STYLE_LAYERS),
-        "convs": np.array(vgg.needed_convs("vgg19", vgg.STYLE_LAYERS)),
+        "content layers": np.array(vgg.CONTENT_LAYERS["vgg19"]),
+        "style layers": np.array(vgg.STYLE_LAYERS["vgg19"]),
+        "convs": np.array(vgg.needed_convs("vgg19", vgg.STYLE_LAYERS["vgg19"])),
     }
     for conv in arrays["convs"].tolist():
         for name in ("kernel", "bias"):
@@ -132,7 +140,7 @@ def matrix_products(kind, size):
     from jax_nst.models import vgg
 
     count = 0
-    for conv in vgg.needed_convs("vgg19", vgg.STYLE_LAYERS):
+    for conv in vgg.needed_convs("vgg19", vgg.STYLE_LAYERS["vgg19"]):
         side = size // 2 ** (int(conv[4]) - 1)
         count += 2 * 2 * side**2 * int(np.prod(vgg.kernel_shape(conv)))
     n = 4096
@@ -222,7 +230,7 @@ def measure(kinds, size, repeats, weights):
 
 def check_same(facts):
     """Raises if PyTorch's loss is not ours: then the times would compare two things."""
-    values = {kind: row["value"] for kind, row in facts.items() if kind.startswith(("vgg19", "torch"))}
+    values = {kind: row["value"] for kind, row in facts.items() if kind.split()[0] in ("vgg19", "torch")}
     ours = values.get("vgg19", 0.0)
     for kind, value in values.items():
         if ours and abs(ours - value) > (0.05 if "bfloat16" in kind else 1e-3) * abs(ours):
@@ -251,11 +259,11 @@ def main():
     parser.add_argument(
         "--kinds",
         nargs="+",
-        default=["vgg19", "vgg19 direct", "vgg19 all", "wavelet", "torch", "products"],
-        help="vgg19, wavelet, torch, each followed by what is not as usual: 'vgg19 bfloat16', 'vgg19 all' "
-        "(of --remat), 'vgg19 direct' (not by Winograd's algorithm), 'torch compiled bfloat16', 'torch "
-        "nchw' (not channels last); products, or 'products bfloat16': VGG's convolutions as one matrix "
-        "product",
+        default=["vgg19", "vgg19 direct", "vgg19 all", "vgg19-lite", "wavelet", "torch", "products"],
+        help="vgg19, vgg19-lite, wavelet, torch, each followed by settings that are not the default: "
+        "'vgg19 bfloat16', 'vgg19 all' (of --remat), 'vgg19 direct' (without Winograd's algorithm), "
+        "'torch compiled bfloat16', 'torch nchw' (not channels last); products, or 'products bfloat16': "
+        "the convolutions of VGG19 as one matrix product",
     )
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--weights", help="h5 file with VGG19 kernels; random ones without it")

@@ -91,7 +91,7 @@ def run_sweep(contents, styles, config):
 
     loaded = [load_image(path) for path in styles]
     result = sweep(load_image(contents), loaded, grid=Grid(style_weight=WEIGHTS), config=config)
-    assert result.status == ["ok"] * NUM_STYLES * len(WEIGHTS), result.status
+    assert result.messages == ["ok"] * NUM_STYLES * len(WEIGHTS), result.messages
     return float(result.seconds.sum())
 
 

@@ -50,9 +50,13 @@ class Curve:
         self.losses, self.seconds, self.kept = [], [], []
 
     def add(self, losses, seconds, step, best_pixels):
-        """More evaluations, and when they were done; the last is number `step` of its size, from 0.
+        """Adds evaluations, and when they were done.
 
-        `best_pixels()` gives the best picture so far.
+        Args:
+          losses: one for each evaluation.
+          seconds: since the first evaluation began, pauses included.
+          step: number of the last one, from 0.
+          best_pixels: returns the best picture so far.
         """
         now = time.perf_counter()
         self.losses += losses
@@ -82,11 +86,11 @@ def paint_ours(arguments, curve):
     config = dataclasses.replace(config, save_every=EVERY, **json.loads(arguments.settings))
 
     def callback(progress):
-        sizes = [entry["size"] for entry in progress.history["steps"]]
-        # A loss at a smaller size is another one.
-        losses = [e["total"] if e["size"] == arguments.size else np.inf for e in progress.entries]
-        seconds = [entry["seconds"] for entry in progress.entries]
-        curve.add(losses, seconds, sizes.count(sizes[-1]) - 1, progress.best_pixels)
+        (entries,) = progress.entries.values()
+        # Losses at smaller sizes are not comparable.
+        losses = [entry["total"] if entry["size"] == arguments.size else np.inf for entry in entries]
+        seconds = [entry["seconds"] for entry in entries]
+        curve.add(losses, seconds, progress.step, progress.best_pixels)
 
     result = run(network, content, [style], config=config, callback=callback)
     curve.keep(lambda: result.pixels)
@@ -95,12 +99,15 @@ def paint_ours(arguments, curve):
 
 def prepare(arguments):
     """Writes the problem for PyTorch: its process has no JAX in it."""
-    from jax_nst.transfer.problem import fit_content, fit_style
     from step import save_for_torch
 
+    from jax_nst.runtime.platform import current_platform
+    from jax_nst.transfer.pictures import fit_content, fit_style
+    from jax_nst.transfer.spec import resolve
+
     network, config, content, style = loaded(arguments)
-    content = fit_content(network, config, content)
-    style = fit_style(network, config, style, content.shape)
+    level = resolve(config, network.extractor, content.shape, current_platform()).levels[-1]
+    content, style = fit_content(level, content), fit_style(network.extractor, level, style)
     save_for_torch(Path(arguments.folder) / PROBLEM, network.params, content, style)
 
 
@@ -184,11 +191,11 @@ def paint(what, settings, size, arguments):
 
 def score(arguments):
     """The common evaluator: losses of pictures as they are, and as saved, in 8 bits within [0, 1]."""
-    from jax_nst.transfer.problem import make_problem
+    from problem import make_problem
 
     folder, losses = Path(arguments.folder), {"as_is": [], "saved": []}
     network, config, content, style = loaded(arguments)
-    problem = make_problem(network, content, [style], config=config)
+    problem = make_problem(network, content, style, config)
     for count in json.loads((folder / FACTS).read_text())["kept"]:
         picture = np.load(folder / f"{count}.npy")
         losses["as_is"].append(float(problem.score(picture).total))
