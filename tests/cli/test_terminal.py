@@ -30,7 +30,7 @@ def progress(step=0, *, items=(0,), items_done=0, num_items=1, num_steps=10):
         step,
         num_steps,
         64,
-        dict.fromkeys(items, [entry]),
+        {item: [entry] for item in items},
         lambda: np.zeros(0),
     )
 
