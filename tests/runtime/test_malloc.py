@@ -56,7 +56,8 @@ pointer = block()
 in_use = report()
 libc.free(pointer)
 freed = report()
-print(json.dumps([in_use["mapped"] - before["mapped"], freed["held"] > SIZE, jax.config.values["jax_cpu_enable_async_dispatch"]]))
+is_async = jax.config.values["jax_cpu_enable_async_dispatch"]
+print(json.dumps([in_use["mapped"] - before["mapped"], freed["held"] > SIZE, is_async]))
 """
 
 THREADS = """
