@@ -22,10 +22,10 @@ def loss_and_gradient(network, config, content, style):
     """At the content."""
     import jax
     import jax.numpy as jnp
+    from jax_nst.transfer.problem import make_problem
 
     from jax_nst.losses.objective import make_objective
     from jax_nst.losses.recipes import RECIPES
-    from jax_nst.transfer.problem import make_problem
 
     problem = make_problem(network, content, [style], config=config)
     objective = make_objective(network.extractor, RECIPES[config.recipe].variation)

@@ -57,6 +57,7 @@ def jax_step(kind, size, weights):
     """
     import jax
     import jax.numpy as jnp
+    from jax_nst.transfer.problem import make_problem
 
     from jax_nst import Config
     from jax_nst.losses.objective import REMATS, make_objective
@@ -65,7 +66,6 @@ def jax_step(kind, size, weights):
     from jax_nst.models.vgg import vgg19
     from jax_nst.models.wavelet import wavelet
     from jax_nst.transfer.network import Network
-    from jax_nst.transfer.problem import make_problem
     from jax_nst.transfer.programs import compiler_options
 
     name, *settings = kind.split()

@@ -95,9 +95,8 @@ def paint_ours(arguments, curve):
 
 def prepare(arguments):
     """Writes the problem for PyTorch: its process has no JAX in it."""
-    from step import save_for_torch
-
     from jax_nst.transfer.problem import fit_content, fit_style
+    from step import save_for_torch
 
     network, config, content, style = loaded(arguments)
     content = fit_content(network, config, content)

@@ -1,5 +1,6 @@
 """Neural style transfer in JAX and Flax: repaints a photograph in the style of a painting."""
 
+from jax_nst.cli.notebook import show_progress as show_progress
 from jax_nst.images import load_image as load_image
 from jax_nst.images import save_image as save_image
 from jax_nst.losses import ABSOLUTE_VARIATION as ABSOLUTE_VARIATION
@@ -28,8 +29,8 @@ from jax_nst.sweeps.grid import Grid as Grid
 from jax_nst.sweeps.sweeping import SweepResult as SweepResult
 from jax_nst.sweeps.sweeping import sweep as sweep
 from jax_nst.transfer.config import Config as Config
-from jax_nst.transfer.engine import Progress as Progress
-from jax_nst.transfer.engine import Status as Status
+from jax_nst.transfer.outcome import Progress as Progress
+from jax_nst.transfer.outcome import Status as Status
 from jax_nst.transfer.transfer import Result as Result
 from jax_nst.transfer.transfer import stylize as stylize
 
@@ -62,6 +63,7 @@ __all__ = [
     "make_step",
     "precondition",
     "save_image",
+    "show_progress",
     "stylize",
     "sweep",
     "vgg",

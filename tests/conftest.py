@@ -1,6 +1,7 @@
 """The strict world that the tests run in, and what several of them need."""
 
 import atexit
+import dataclasses
 import http.server
 import os
 import shutil
@@ -146,14 +147,47 @@ def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
     return np.clip(0.5 + mixed + rng.normal(0, 0.03, mixed.shape), 0, 1).astype(np.float32)
 
 
-def make_targets(extractor, recipe, params, content, style, *, content_layers, style_layers):
-    """All targets of one content and one style, whose layers weigh the same."""
+def terms_on(recipe, content_layers, style_layers):
+    """The terms of a recipe, compared on these layers."""
+    layers = {"content": content_layers, "style": style_layers}
+    return tuple(
+        dataclasses.replace(term, layers=layers.get(term.reference, term.layers), layer_weights=None)
+        for _, term in recipe.terms
+    )
+
+
+def make_targets(extractor, terms, params, content, style):
+    """The targets of `terms`, from one content and one style."""
     from jax_nst.losses import objective
 
-    weights = [1 / len(style_layers)] * len(style_layers)
-    grams = objective.style_grams(extractor, params, style, style_layers)
-    positions = objective.num_positions(extractor, params, content.shape, style_layers)
-    return objective.Targets(
-        objective.content_targets(extractor, recipe, params, content, content_layers),
-        objective.style_targets(extractor, recipe, grams, weights, positions),
+    layers = [layer for term in terms for layer in term.layers]
+    positions = objective.count_positions(extractor, params, content.shape, layers)
+    targets = {}
+    for reference, pixels in (("content", content), ("style", style)):
+        own = [term for term in terms if term.reference == reference]
+        statistics = objective.measure_statistics(extractor, own, params, pixels)
+        targets |= objective.make_targets(own, statistics, positions)
+    return targets
+
+
+def make_loss_weights(terms, *values, dtype=np.float32):
+    """Loss weights, one value for each term; the groups of layers of a term count the same."""
+    from jax_nst.losses import LossWeights
+
+    return LossWeights(
+        {term.name: np.asarray(value, dtype) for term, value in zip(terms, values, strict=True)},
+        {term.name: np.full(len(term.groups), 1 / len(term.groups), dtype) for term in terms},
     )
+
+
+def minimize(function, x, optimizer, steps):
+    """Minimises a function: the values of all evaluations, the last point and its state."""
+    state, values = optimizer.init(x), []
+    update = jax.jit(optimizer.update)
+    evaluate = jax.jit(jax.value_and_grad(function))
+    for _ in range(steps):
+        value, grads = evaluate(x)
+        updates, state = update(grads, state, x, value=value)
+        values.append(float(value))
+        x = x + updates
+    return np.array(values), x, state

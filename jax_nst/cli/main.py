@@ -33,8 +33,8 @@ from jax_nst.runtime.malloc import keep_pages
 from jax_nst.sweeps.folder import run_in_folder
 from jax_nst.sweeps.job import PAGE, REPORTS, Job
 from jax_nst.transfer.config import INITS
-from jax_nst.transfer.engine import Progress, Status
 from jax_nst.transfer.network import load_network
+from jax_nst.transfer.outcome import Progress, Status
 from jax_nst.transfer.pictures import load_content
 from jax_nst.transfer.provenance import without_folders
 from jax_nst.transfer.transfer import Result, describe, run

@@ -11,7 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from jax_nst.runtime import distributed
-from jax_nst.transfer.engine import Progress
+from jax_nst.transfer.outcome import Progress
 
 
 def items_bar(num_items: int, quiet: bool) -> "tqdm[Any]":

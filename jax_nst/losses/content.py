@@ -16,7 +16,15 @@ def content_loss(features: jax.Array, target: Target) -> jax.Array:
 
     Returns:
       `[]`.
+
+    Raises:
+      ValueError: the shapes differ.
     """
+    if features.shape != target.value.shape:
+        raise ValueError(
+            f"features must have the shape of the target, {list(target.value.shape)}, not "
+            f"{list(features.shape)}"
+        )
     return target.coefficient * jnp.sum(jnp.square(features - target.value))
 
 

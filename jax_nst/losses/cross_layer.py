@@ -3,23 +3,26 @@
 import jax
 import jax.numpy as jnp
 
-from jax_nst.losses.term import Term, at_least_float32, relative_to_power, squared_difference
+from jax_nst.losses.term import Term, at_least_float32, check_rank, relative_to_power, squared_difference
 
 
-def cross_gram(fine: jax.Array, coarse: jax.Array) -> jax.Array:
+def cross_gram(first: jax.Array, second: jax.Array) -> jax.Array:
     """Mean over positions of the products of the channels of two layers.
 
     Args:
-      fine: `[h, w, C]`, averaged over blocks to the positions of `coarse`.
-      coarse: `[h', w', D]`, h' <= h.
+      first: `[h, w, C]`.
+      second: `[h', w', D]`; the layer of more positions is averaged over blocks to those of the other.
 
     Returns:
       `[C, D]`, float32 at least.
     """
-    h, w, channels = coarse.shape
-    pooled = average_to(fine, (h, w)).reshape(h * w, -1)
-    flat = at_least_float32(coarse).reshape(h * w, channels)
-    return jnp.matmul(pooled.T, flat, precision=jax.lax.Precision.HIGHEST) / (h * w)
+    check_rank("first", first, "h w C")
+    check_rank("second", second, "h w D")
+    (h, w, _), (other_h, other_w, _) = first.shape, second.shape
+    shape = min(h, other_h), min(w, other_w)
+    # One matrix of `[positions, channels]` each.
+    left, right = (average_to(x, shape).reshape(-1, x.shape[-1]) for x in (first, second))
+    return jnp.matmul(left.T, right, precision=jax.lax.Precision.HIGHEST) / len(left)
 
 
 def average_to(features: jax.Array, shape: tuple[int, int]) -> jax.Array:

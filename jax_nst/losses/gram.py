@@ -4,7 +4,14 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jax_nst.losses.term import NORMALIZER_FLOOR, Target, Term, relative_to_power, squared_difference
+from jax_nst.losses.term import (
+    NORMALIZER_FLOOR,
+    Target,
+    Term,
+    check_rank,
+    relative_to_power,
+    squared_difference,
+)
 
 
 @jax.custom_vjp
@@ -20,12 +27,16 @@ def gram_matrix(features: jax.Array) -> jax.Array:
     Returns:
       `[C, C]`, symmetric, positive semidefinite, float32 at least.
 
+    Raises:
+      ValueError: the features are not `[h, w, C]`.
+
     Example:
       >>> import jax.numpy as jnp
       >>> from jax_nst import gram_matrix
       >>> gram_matrix(jnp.ones((4, 5, 2))).tolist()
       [[1.0, 1.0], [1.0, 1.0]]
     """
+    check_rank("features", features, "h w C")
     flat = features.reshape(-1, features.shape[-1])
     # No transpose, which a batch would copy. Full float32 products: TF32 costs three digits of the loss.
     over_positions = (((0,), (0,)), ((), ()))

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jax_nst.losses.term import NORMALIZER_FLOOR, Target, Term, at_least_float32
+from jax_nst.losses.term import NORMALIZER_FLOOR, Target, Term, at_least_float32, check_rank
 
 # Variance added to every channel, relative to the mean power of the style's: the gradient of a standard
 # deviation divides by it.
@@ -30,6 +30,7 @@ class Shape(NamedTuple):
 
 def moments(features: jax.Array) -> Moments:
     """Mean and mean square of each channel of `[h, w, C]`."""
+    check_rank("features", features, "h w C")
     features = at_least_float32(features)
     return Moments(jnp.mean(features, axis=(0, 1)), jnp.mean(jnp.square(features), axis=(0, 1)))
 

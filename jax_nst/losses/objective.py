@@ -35,9 +35,13 @@ def make_objective(extractor: Extractor, terms: Sequence[Term], *, remat: str = 
       `objective(pixels, params, targets, loss_weights)`; pure, for one picture.
 
     Example:
-      >>> objective = make_objective(extractor, terms)  # doctest: +SKIP
-      >>> total, losses = objective(pixels, params, targets, loss_weights)  # doctest: +SKIP
-      >>> losses["style"]  # doctest: +SKIP
+      >>> import jax, jax.numpy as jnp
+      >>> from jax_nst import TOTAL_VARIATION, LossWeights, make_objective, wavelet
+      >>> objective = make_objective(wavelet(), [TOTAL_VARIATION])
+      >>> weights = LossWeights({"tv": jnp.asarray(2.0)}, {"tv": jnp.ones(1)})
+      >>> total, losses = jax.jit(objective)(jnp.eye(4)[..., None], {}, {}, weights)
+      >>> float(total), float(losses["tv"])
+      (2.0, 1.0)
     """
 
     def objective(

@@ -35,6 +35,14 @@ class Recipe:
       network: the extractor it is for; None for any.
       mean_over_layers: divide the layer weights that a user gives by their sum.
       published: (content, style, tv) weights as printed, where they differ from those of `terms`.
+
+    Raises:
+      ValueError: two terms have one name.
+
+    Example:
+      >>> from jax_nst import CONTENT, GRAM, MOMENTS, Config, Recipe
+      >>> recipe = Recipe("gram and moments", ((1.0, CONTENT), (800.0, GRAM), (200.0, MOMENTS)))
+      >>> config = Config(recipe=recipe)
     """
 
     name: str

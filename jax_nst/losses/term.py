@@ -50,6 +50,20 @@ class Term:
       layers: the layers it compares; empty for the default ones of the extractor.
       layer_weights: one factor for each group of layers; None for the mean over groups.
       span: how many neighbouring layers make a group: 1, or 2 for a statistic of pairs of layers.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jax_nst import Target, Term
+      >>> means = Term(
+      ...     "means",
+      ...     statistic=lambda features: jnp.mean(features, axis=(0, 1)),
+      ...     distance=lambda statistic, target: jnp.sum(jnp.square(statistic - target.value)),
+      ...     target=lambda statistic, num_positions: Target(statistic, 1.0),
+      ...     reference="style",
+      ...     combine="additive",
+      ... )
+      >>> float(means.distance(means.statistic(jnp.ones((4, 4, 3))), Target(jnp.zeros(3), 1.0)))
+      3.0
     """
 
     name: str
@@ -89,7 +103,14 @@ class LossWeights(NamedTuple):
 @jax.tree_util.register_pytree_with_keys_class
 @dataclasses.dataclass(frozen=True)
 class Losses(Mapping[str, jax.Array]):
-    """The scalar that is minimised, and the unweighted loss of each term: `losses["style"]`. All `[]`."""
+    """The scalar that is minimised, and the unweighted loss of each term. All `[]`.
+
+    Example:
+      >>> from jax_nst import Losses
+      >>> losses = Losses(3.0, {"content": 1.0, "style": 0.002})
+      >>> losses["content"], losses.total, list(losses)
+      (1.0, 3.0, ['content', 'style'])
+    """
 
     total: jax.Array
     terms: dict[str, jax.Array]
@@ -117,6 +138,13 @@ class Losses(Mapping[str, jax.Array]):
         """Undoes `tree_flatten_with_keys`."""
         total, *terms = leaves
         return cls(total, dict(zip(names, terms, strict=True)))
+
+
+def check_rank(name: str, x: jax.Array, letters: str) -> None:
+    """Raises ValueError if an array does not have the axes that `letters` name, such as `h w C`."""
+    if jnp.ndim(x) != len(letters.split()):
+        axes, shape = ", ".join(letters.split()), list(jnp.shape(x))
+        raise ValueError(f"{name} must have shape [{axes}], not {shape}; map a batch with jax.vmap")
 
 
 def at_least_float32(x: jax.Array) -> jax.Array:

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from jax_nst.losses.term import PIXELS, Term
+from jax_nst.losses.term import PIXELS, Term, check_rank
 
 
 def total_variation(pixels: jax.Array) -> jax.Array:
@@ -12,6 +12,7 @@ def total_variation(pixels: jax.Array) -> jax.Array:
     Mahendran and Vedaldi 2015 (arXiv:1412.0035), beta = 2, as means: the same at every size. Takes
     `[H, W, 3]`, gives `[]`.
     """
+    check_rank("pixels", pixels, "H W 3")
     return jnp.mean(jnp.square(jnp.diff(pixels, axis=0))) + jnp.mean(jnp.square(jnp.diff(pixels, axis=1)))
 
 
@@ -20,6 +21,7 @@ def absolute_variation(pixels: jax.Array) -> jax.Array:
 
     As nazianafis and jcjohnson/neural-style regularise; grows with the image.
     """
+    check_rank("pixels", pixels, "H W 3")
     return 255.0 * (jnp.sum(jnp.abs(jnp.diff(pixels, axis=0))) + jnp.sum(jnp.abs(jnp.diff(pixels, axis=1))))
 
 

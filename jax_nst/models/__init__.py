@@ -1,1 +1,1 @@
-"""Feature extractors: VGG, wavelets, and where their weights come from."""
+"""Feature extractors, VGG and wavelets, and their weights."""

@@ -14,6 +14,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from jax_nst.models import winograd
 from jax_nst.models.extractor import PRECISIONS, Extractor, Features, Params, Stage, dtype_of, products_of
@@ -233,6 +234,11 @@ def vgg(
 
     Raises:
       ValueError: one of the arguments is not valid.
+
+    Example:
+      >>> from jax_nst import vgg
+      >>> vgg("vgg19-lite").style_layers
+      ('relu1_1', 'relu2_1', 'relu3_1')
     """
     choices = {"network": tuple(CONVOLUTIONS), "pooling": POOLINGS, "precision": PRECISIONS}
     for name, value in (("network", network), ("pooling", pooling), ("precision", precision)):
@@ -249,7 +255,7 @@ def _make(network: str, pooling: str, precision: str, use_winograd: bool) -> Ext
         content_layers=CONTENT_LAYERS[network],
         style_layers=STYLE_LAYERS[network],
         stages=functools.partial(_stages, network=network, pooling=pooling, precision=precision),
-        radius=max(CONVOLUTIONS[network]),
+        radius=2 * -(-max(CONVOLUTIONS[network]) // 2),  # even
         smallest_side=_smallest_side,
         coarsest_size=128 if network == "vgg19-lite" else 256,
         whole="vgg19" if network == "vgg19-lite" else "",
@@ -260,7 +266,7 @@ def _make(network: str, pooling: str, precision: str, use_winograd: bool) -> Ext
     return extractor
 
 
-def extract_features(params: Params, pixels: jax.Array, layers: Sequence[str]) -> Features:
+def extract_features(params: Params, pixels: ArrayLike, layers: Sequence[str]) -> Features:
     """The features of one image, by the VGG that `params` belong to.
 
     Args:
@@ -272,8 +278,21 @@ def extract_features(params: Params, pixels: jax.Array, layers: Sequence[str]) -
       Layer name -> `[h, w, C]`.
 
     Raises:
-      ValueError: a layer is unknown.
+      ValueError: a layer is unknown, or the pixels are not floats of shape `[H, W, 3]`.
+
+    Example:
+      >>> import numpy as np
+      >>> from jax_nst import extract_features
+      >>> params = {"conv1_1": {"kernel": np.zeros((3, 3, 3, 64)), "bias": np.ones(64)}}
+      >>> extract_features(params, np.zeros((8, 8, 3)), ["relu1_1"])["relu1_1"].shape
+      (8, 8, 64)
     """
+    pixels = jnp.asarray(pixels)
+    if pixels.ndim != 3 or pixels.shape[-1] != 3 or not jnp.issubdtype(pixels.dtype, jnp.floating):
+        raise ValueError(
+            f"pixels must be floats in [0, 1] of shape [H, W, 3], not {pixels.dtype} of shape "
+            f"{list(pixels.shape)}"
+        )
     extractor = vgg(network_of(params))
     extractor.check_layers(layers)
-    return extractor.apply(params, jnp.asarray(pixels), layers)
+    return extractor.apply(params, pixels, layers)

@@ -1,16 +1,18 @@
-"""The training-free extractor: rectified wavelet responses, for a machine without VGG.
+"""Training-free extractor: rectified wavelet coefficients.
 
-Brochard, Zhang and Mallat, "Generalized Rectifier Wavelet Covariance Models for Texture
-Synthesis", ICLR 2022 (arXiv:2203.07902): the covariances of rectified wavelet
-coefficients, within a scale and between neighbouring scales, describe a texture.
+Brochard, Zhang and Mallat, "Generalized Rectifier Wavelet Covariance Models for Texture Synthesis", ICLR
+2022 (arXiv:2203.07902), describe a texture by the covariances of rectified wavelet coefficients within a
+scale and between neighbouring scales.
 
-Layer `scale{s}`, s = 1 (finest) ... 8, on the picture halved s-1 times, `[h, w, 196]` (100 for s = 1):
-for each of 3 opponent colours, 8 orientations and 4 phases, the rectified response to a 7x7 Gabor wavelet;
-the 3 low-pass colours; a constant; and the responses of scale s-1, averaged
-over 2x2 blocks. The Gram product of the last with the first equals, exactly, that of the finer
-responses with the coarser ones enlarged, at a quarter of the work.
-Layer `luma{s}`, `[h, w, 32]`: the responses of the luminance alone.
-A picture of twice the size is compared at one scale more.
+Layer `scale{s}`, s = 1 (finest) ... 8, `[h, w, 196]` (100 channels for s = 1), is computed on the image
+downsampled by 2^(s-1). Its channels are:
+
+- the rectified responses to 7x7 Gabor wavelets: 3 opponent colours, 8 orientations, 4 phases;
+- the 3 low-pass colours, and a constant;
+- the responses of scale s-1, averaged over 2x2 blocks. Their Gram product with the responses of scale s
+  equals that of the unaveraged ones with the responses of scale s upsampled, at a quarter of the cost.
+
+Layer `luma{s}`, `[h, w, 32]`, holds the responses of the luminance only.
 """
 
 import functools
@@ -30,10 +32,10 @@ NUM_ORIENTATIONS = 8
 KERNEL_SIZE = 7
 
 _RADIUS = KERNEL_SIZE // 2
-_FREQUENCY = np.pi / 2  # radians a pixel
-_SIGMA = 1.5  # pixels, of the Gaussian envelope
+_FREQUENCY = np.pi / 2  # radians per pixel
+_SIGMA = 1.5  # standard deviation of the Gaussian envelope, in pixels
 
-# Luminance, red-green, blue-yellow. The last two are doubled: they vary less in pictures.
+# Red-green and blue-yellow are doubled, because images vary less in them than in luminance.
 _OPPONENT = OPPONENT * np.sqrt([[1 / 3], [8], [6]])
 
 _BINOMIAL = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
@@ -43,17 +45,21 @@ LAYERS = (
     *(f"luma{scale}" for scale in range(1, NUM_SCALES + 1)),
 )
 
-# In a picture with the area of a square of so many pixels, such as one of 480 x 320.
-_SIDE = 400
-# The finest scale is left to the style: that is where its brush strokes are.
-_CONTENT_SCALES, _COARSEST = (2, 3), 5
+# Scales for an image with the area of a 400 x 400 square, such as one of 480 x 320. The content leaves the
+# finest scale to the style, whose brush strokes appear there.
+_SIDE, _CONTENT_SCALES, _COARSEST = 400, (2, 3), 5
 
 
 def layers_at(shape: tuple[int, int]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The content and the style layers of a picture of `shape`, (height, width) in pixels.
+    """Chooses layers that cover the same fraction of the image at every size, so that results look alike.
 
-    They reach as far across the picture at every size, so that it looks the same: at twice the
-    size the content is compared one scale coarser, and the style at one scale more.
+    At twice the size, content layers are one scale coarser, and style layers include one more scale.
+
+    Args:
+      shape: (height, width) in pixels.
+
+    Returns:
+      Content layers and style layers.
     """
     octaves = round(math.log2(math.sqrt(math.prod(shape)) / _SIDE))
     most = math.floor(math.log2(min(shape) / _smallest_side((f"scale{_COARSEST}",))))
@@ -64,7 +70,7 @@ def layers_at(shape: tuple[int, int]) -> tuple[tuple[str, ...], tuple[str, ...]]
 
 
 def gabor_bank() -> np.ndarray:
-    """Zero-mean Gabor wavelets of unit norm, `[7, 7, 16]`: real parts, then imaginary parts."""
+    """Returns zero-mean Gabor wavelets of unit norm, `[7, 7, 16]`: real parts, then imaginary parts."""
     y, x = np.mgrid[-_RADIUS : _RADIUS + 1, -_RADIUS : _RADIUS + 1]
     envelope = np.exp(-(x**2 + y**2) / (2 * _SIGMA**2))
     waves = []
@@ -78,33 +84,37 @@ def gabor_bank() -> np.ndarray:
 
 @functools.cache
 def _colour_bank() -> np.ndarray:
-    """`gabor_bank` of each opponent colour, on RGB: `[7, 7, 3, 48]`, luminance first."""
+    """Returns kernels that apply `gabor_bank` to each opponent colour, luminance first, `[7, 7, 3, 48]`."""
     bank = np.einsum("yxk,oc->yxcok", gabor_bank(), _OPPONENT)
     return bank.reshape(KERNEL_SIZE, KERNEL_SIZE, 3, -1).astype(np.float32)
 
 
 @functools.cache
 def _halving(size: int) -> np.ndarray:
-    """Blurs by a binomial, mirrored at the borders, and keeps every other place: `[ceil(n/2), n]`."""
+    """Returns the matrix that blurs with a binomial filter, mirrored at borders, and downsamples by 2.
+
+    Returns:
+      `[ceil(size / 2), size]`.
+    """
     half = np.arange(-(-size // 2))
     matrix = np.zeros((len(half), size), np.float32)
     for tap, weight in enumerate(_BINOMIAL):
-        place = np.abs(2 * half + tap - 2)
-        np.add.at(matrix, (half, np.minimum(place, 2 * (size - 1) - place)), weight)
+        position = np.abs(2 * half + tap - 2)
+        np.add.at(matrix, (half, np.minimum(position, 2 * (size - 1) - position)), weight)
     return matrix
 
 
 def _halve(x: jax.Array) -> jax.Array:
-    """Blurred by a binomial and halved, `[h, w, C]` -> `[ceil(h/2), ceil(w/2), C]`."""
+    """Blurs and downsamples by 2, `[h, w, C]` -> `[ceil(h/2), ceil(w/2), C]`."""
     h, w, _ = x.shape
-    # By products of matrices: as sums of strided slices it takes XLA four times as long to compile.
+    # Matrix products, because XLA takes four times as long to compile sums of strided slices.
     product = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
     return product("jw,hwc->hjc", _halving(w), product("ih,hwc->iwc", _halving(h), x))
 
 
 @jax.custom_vjp
 def _average_blocks(x: jax.Array) -> jax.Array:
-    """Means over 2x2 blocks, the last repeated at an odd border, `[h, w, C]` -> as `_halve`."""
+    """Averages 2x2 blocks, with odd sizes edge-padded, `[h, w, C]` -> `[ceil(h/2), ceil(w/2), C]`."""
     h, w, channels = x.shape
     if h % 2 or w % 2:
         x = jnp.pad(x, ((0, h % 2), (0, w % 2), (0, 0)), mode="edge")
@@ -112,11 +122,12 @@ def _average_blocks(x: jax.Array) -> jax.Array:
 
 
 def _average_forward(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    return _average_blocks(x), x[..., :0]  # nothing but its shape is needed
+    return _average_blocks(x), x[..., :0]  # an empty array that carries the shape
 
 
 def _average_backward(like: jax.Array, cotangent: jax.Array) -> tuple[jax.Array]:
-    # Enlarged, and what was repeated counts twice. Autodiff makes five arrays as large as x for that.
+    # Upsamples, with padded rows and columns counted twice. Autodiff would allocate five arrays of the size
+    # of x.
     counts = []
     for axis, size in enumerate(like.shape[:2]):
         cotangent = jax.lax.slice_in_dim(jnp.repeat(cotangent, 2, axis), 0, size, axis=axis)
@@ -128,13 +139,13 @@ _average_blocks.defvjp(_average_forward, _average_backward)  # pyright: ignore[r
 
 
 def _filter(rgb: jax.Array, precision: str) -> jax.Array:
-    """The wavelet coefficients of the opponent colours, `[h, w, 3]` -> `[h, w, 48]`."""
+    """Computes wavelet coefficients of the opponent colours, `[h, w, 3]` -> `[h, w, 48]`."""
     r, dtype = _RADIUS, dtype_of(precision, rgb.dtype)
     mirrored = jnp.pad(rgb, ((r, r), (r, r), (0, 0)), mode="reflect")
-    # Padded the same and cropped: on a CPU the gradient of a "VALID" convolution is six times slower. The
-    # barrier keeps XLA from making one of the two.
+    # A "SAME" convolution, cropped, because on a CPU the gradient of a "VALID" one is six times slower. The
+    # barrier keeps XLA from merging the crop into the convolution, which would make it "VALID" again.
     y = jax.lax.conv_general_dilated(
-        (mirrored - 0.5)[None].astype(dtype),  # the wavelets do not see a constant, but bfloat16 does
+        (mirrored - 0.5)[None].astype(dtype),  # zero-mean wavelets ignore the shift; bfloat16 rounds less
         jnp.asarray(_colour_bank(), dtype),
         (1, 1),
         "SAME",
@@ -147,7 +158,7 @@ def _filter(rgb: jax.Array, precision: str) -> jax.Array:
 def _scale(
     params: Params, carry: tuple[jax.Array, jax.Array | None], *, number: int, layers: Any, precision: str
 ) -> tuple[tuple[jax.Array, jax.Array], Features]:
-    """One scale, of the picture halved and the responses of the finer scale, averaged."""
+    """Computes the layers of one scale, and its image and averaged responses for the next."""
     del params
     rgb, finer = carry
     y = _filter(rgb, precision)
@@ -173,15 +184,23 @@ def _stages(layers: Sequence[str], *, precision: str) -> list[Stage]:
 
 
 def _smallest_side(layers: Sequence[str]) -> int:
-    # A mirrored border needs one position more than it is wide, at the coarsest scale.
+    # Mirror padding needs one position more than its width, at the coarsest scale.
     return (_RADIUS + 1) * 2 ** (max(int(layer[-1]) for layer in layers) - 1)
 
 
 def wavelet(*, precision: str = "float32") -> Extractor:
-    """The extractor; its params are `{}`, and it is the same object for the same precision.
+    """Returns the wavelet extractor; its params are `{}`.
+
+    Cached, so that equal arguments give the same object, by which programs are cached in turn.
 
     Raises:
       ValueError: the precision is unknown.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jax_nst import wavelet
+      >>> wavelet().apply({}, jnp.zeros((16, 24, 3)), ["scale1"])["scale1"].shape
+      (16, 24, 100)
     """
     if precision not in PRECISIONS:
         raise ValueError(f"unknown precision {precision!r}; the valid ones are {', '.join(PRECISIONS)}")

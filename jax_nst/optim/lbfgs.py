@@ -55,7 +55,7 @@ def guarded_lbfgs(
     down the gradient from the last accepted one, with an empty memory.
 
     Not `optax.scale_by_lbfgs`, since that fixes the scale of the initial inverse Hessian, see `enlarge`,
-    and keeps every pair. Lengths are root mean squares over the variables: they mean the same at every size.
+    and keeps every pair. Lengths are root mean squares over the variables: the same at every size.
 
     Args:
       learning_rate: factor of every step.
@@ -74,6 +74,7 @@ def guarded_lbfgs(
 
     Example:
       >>> import jax.numpy as jnp
+      >>> from jax_nst import guarded_lbfgs
       >>> optimizer = guarded_lbfgs()
       >>> x = jnp.ones(3)
       >>> state = optimizer.init(x)
@@ -96,9 +97,11 @@ def guarded_lbfgs(
         **extra_args: object,
     ) -> tuple[jax.Array, GuardedState]:
         del extra_args
-        assert params is not None
+        if params is None:
+            raise ValueError("guarded_lbfgs needs params: call update(grads, state, params, value=loss)")
         limit = state.value + max_rise * jnp.abs(state.value)
-        good = jnp.isfinite(value) & jnp.all(jnp.isfinite(updates)) & (value <= limit)
+        # Not `value <= limit`: before the first point the limit is infinite, or NaN if `max_rise` is zero.
+        good = jnp.isfinite(value) & jnp.all(jnp.isfinite(updates)) & ~(value > limit)
         # The slot in the ring follows from the count, the same for all items of a batch. And a step is
         # rejected without a branch: the memory, a hundred pictures, is never copied.
         slot = (state.count - 1) % memory_size

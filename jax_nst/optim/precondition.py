@@ -30,7 +30,7 @@ def precondition(
     """Runs an optimizer in variables z of a picture x, x = start + P z, where P is `amplify`.
 
     A change of variables, Nocedal and Wright, Numerical Optimization, section 5.1: gradients become Pᵀg,
-    the curvature PᵀHP. Low frequencies move the features less than high ones do, and colours less than
+    the curvature PᵀHP. Low frequencies move the features less than high ones do, and colours more than
     luminance; P makes up for a part of that.
 
     Args:
@@ -44,7 +44,8 @@ def precondition(
 
     Example:
       >>> import optax
-      >>> optimizer = precondition(optax.sgd(0.1))
+      >>> from jax_nst import Config, precondition
+      >>> config = Config(optimizer=precondition(optax.sgd(0.1)))
     """
     with_extra_args = optax.with_extra_args_support(optimizer)
 
@@ -87,7 +88,12 @@ def amplify(
 
     Returns:
       `[H, W, 3]`.
+
+    Raises:
+      ValueError: x is of another shape.
     """
+    if x.ndim != 3 or x.shape[-1] != 3:
+        raise ValueError(f"the variables must have shape [H, W, 3], not {list(x.shape)}")
     h, w, _ = x.shape
     down, across = jnp.fft.fftfreq(h)[:, None, None], jnp.fft.rfftfreq(w)[None, :, None]
     gains = (jnp.square(down) + jnp.square(across) + knee**2) ** (-power / 2)

@@ -50,6 +50,19 @@ def make_step(
     Returns:
       `init(pixels [H, W, 3]) -> State` and `update(state, params, targets, loss_weights) -> (State,
       Info)`, which makes one evaluation of the loss and its gradient.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from jax_nst import TOTAL_VARIATION, LossWeights, wavelet
+      >>> from jax_nst import guarded_lbfgs, make_objective, make_step
+      >>> objective = make_objective(wavelet(), [TOTAL_VARIATION])
+      >>> init, update = make_step(objective, guarded_lbfgs())
+      >>> weights = LossWeights({"tv": jnp.asarray(1.0)}, {"tv": jnp.ones(1)})
+      >>> state = init(0.5 + 0.1 * jnp.eye(4)[..., None])
+      >>> state, before = jax.jit(update)(state, {}, {}, weights)
+      >>> state, after = jax.jit(update)(state, {}, {}, weights)
+      >>> bool(after.losses.total < before.losses.total), bool(after.accepted)
+      (True, True)
     """
     with_extra_args = optax.with_extra_args_support(optimizer)
 

@@ -1,1 +1,1 @@
-"""The process and the machine: memory, platform, files, compiled programs, several processes."""
+"""Process and machine: memory, files, compilation cache, several processes."""

@@ -1,4 +1,4 @@
-"""Compiled programs kept from run to run, by JAX's persistent compilation cache."""
+"""JAX's persistent compilation cache."""
 
 import os
 from pathlib import Path
@@ -9,15 +9,14 @@ from jax_nst.runtime.files import cache_folder
 
 
 def keep_compiled(folder: str) -> None:
-    """Makes JAX look for compiled programs in a folder before it compiles, and keep new ones there.
-
-    To be called before anything is compiled. Where the user has told JAX of a folder, that one is taken.
+    """Enables the persistent compilation cache; call it before anything is compiled.
 
     Args:
-      folder: its path; `auto` for one in the user's cache, `off` for none.
+      folder: path of the cache; `auto` for the one configured in JAX, else one in the user's cache folder;
+        `off` for no cache.
 
     Raises:
-      ValueError: it cannot be made a folder; not for `auto`, which then does without.
+      ValueError: the folder cannot be created or written. With `auto`, programs are then not cached.
     """
     if folder == "off":
         jax.config.update("jax_enable_compilation_cache", False)
@@ -28,12 +27,15 @@ def keep_compiled(folder: str) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
         if not os.access(path, os.W_OK):
-            raise PermissionError(13, "may not be written")
+            raise PermissionError(13, "Permission denied")
     except OSError as error:
         if folder == "auto":
             return
-        raise ValueError(f"{folder}: cannot keep compiled programs ({error.strerror or error})") from error
+        raise ValueError(
+            f"{folder}: cannot be used as --compilation_cache ({error.strerror or error}); "
+            "name another folder"
+        ) from error
     jax.config.update("jax_compilation_cache_dir", str(path))
-    # The small ones count too: there are many of them.
+    # By default JAX does not cache programs that compile fast, but there are many of them.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

@@ -1,4 +1,4 @@
-"""Several processes as one: JAX's own engine, and the few words they exchange."""
+"""Distributed runs: starting `jax.distributed`, and collectives on host arrays."""
 
 import contextlib
 import os
@@ -10,60 +10,65 @@ from jax.experimental import multihost_utils
 
 
 class PeerError(RuntimeError):
-    """Another process has died or cannot be reached."""
+    """Raised when another process has died or cannot be reached."""
 
 
 def initialize(
     coordinator_address: str | None = None, num_processes: int | None = None, process_id: int | None = None
 ) -> None:
-    """Joins the other processes. What is None comes from the environment, as JAX reads it.
+    """Joins the other processes of a distributed run.
+
+    Args:
+      coordinator_address: host and port of process 0, such as `localhost:1234`.
+      num_processes: number of processes.
+      process_id: index of this process. As the others, None to detect it from the environment.
 
     Raises:
-      PeerError: the others are not to be found.
+      PeerError: the processes cannot connect.
     """
-    jax.config.update("jax_cpu_collectives_implementation", "gloo")  # for where there are CPUs only
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")  # ignored by GPUs and TPUs
     try:
         jax.distributed.initialize(coordinator_address, num_processes, process_id)
     except (ValueError, RuntimeError) as error:
         raise PeerError(
-            f"the processes did not find each other ({_first_line(error)}); give each the same "
-            "--coordinator_address and --num_processes and its own --process_id, or start them with Slurm, "
-            "MPI or on a TPU pod"
+            f"the processes cannot connect ({_first_line(error)}); pass each the same "
+            "--coordinator_address and --num_processes and a distinct --process_id, or start them with "
+            "Slurm, MPI or on a TPU pod"
         ) from error
 
 
 def use_cores() -> None:
-    """Makes two devices of a CPU, so that two items of a sweep are computed side by side.
+    """Splits a CPU into two JAX devices, so that a sweep computes two items in parallel.
 
-    To be called before anything is computed; later, or where the number is set already, it does nothing.
+    Has no effect once JAX has been initialized, if the number of devices is configured, or on one core.
     """
-    given = getattr(jax.config, "jax_num_cpu_devices", -1) != -1 or "device_count" in os.environ.get(
+    configured = getattr(jax.config, "jax_num_cpu_devices", -1) != -1 or "device_count" in os.environ.get(
         "XLA_FLAGS", ""
     )
-    if not given and (os.cpu_count() or 1) > 1:
+    if not configured and (os.cpu_count() or 1) > 1:
         with contextlib.suppress(RuntimeError):
             jax.config.update("jax_num_cpu_devices", 2)
 
 
 def is_first() -> bool:
-    """Whether this is the process that writes the report; the only one, if there are no others."""
+    """Whether this process is process 0, which writes the reports."""
     return jax.process_index() == 0
 
 
 def num_processes() -> int:
-    """How many there are; 1 if there are no others."""
+    """Returns the number of processes; 1 unless the run is distributed."""
     return jax.process_count()
 
 
 def from_first(array: np.ndarray) -> np.ndarray:
-    """The array of the first process; those of the others must have the same shape and type."""
+    """Broadcasts the array of process 0; every process passes one of the same shape and dtype."""
     if jax.process_count() == 1:
         return array
     return _exchange(lambda: np.asarray(multihost_utils.broadcast_one_to_all(array)))
 
 
 def gather(array: np.ndarray) -> np.ndarray:
-    """`[...]` of each process -> `[processes, ...]`, the same on all."""
+    """Gathers the arrays of all processes, `[...]` -> `[processes, ...]`, on every process."""
     if jax.process_count() == 1:
         return array[None]
     return _exchange(lambda: np.asarray(multihost_utils.process_allgather(array)))
@@ -72,10 +77,10 @@ def gather(array: np.ndarray) -> np.ndarray:
 def _exchange(exchange: Callable[[], np.ndarray]) -> np.ndarray:
     try:
         return exchange()
-    except (ValueError, RuntimeError) as error:  # XLA raises both of a lost connection
+    except (ValueError, RuntimeError) as error:  # XLA raises either when a connection is lost
         raise PeerError(
-            f"another process has ended or cannot be reached ({_first_line(error)}); what is finished is "
-            "safe, start all processes again with --resume"
+            f"another process has died or cannot be reached ({_first_line(error)}); finished items are "
+            "saved, restart all processes with --resume"
         ) from error
 
 

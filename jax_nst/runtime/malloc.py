@@ -1,4 +1,4 @@
-"""Memory of the process, on Linux: kept from step to step instead of given back and asked for again."""
+"""Tuning of glibc's malloc, so that freed memory is reused instead of returned to the system."""
 
 import contextlib
 import ctypes
@@ -6,25 +6,27 @@ import os
 
 import jax
 
-# Of <malloc.h>.
-_TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8
+_TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8  # from <malloc.h>
 _SETTINGS = {_MMAP_MAX: 0, _TRIM_THRESHOLD: 2**31 - 1}
 
 
 def keep_pages(*, threads: bool = False) -> None:
-    """Makes glibc keep memory that is freed: else each step on a CPU gets hundreds of MB of new pages.
+    """Makes glibc keep freed memory for the next allocation.
 
-    They are zeroed one by one, a tenth of the time of a step. For the whole process, so this is for a
-    program, not for a library; where the user has set up malloc, or there is no glibc, it is left as it is.
+    By default, glibc returns large allocations to the system, so that each step on a CPU page-faults and
+    zeroes hundreds of MB again, which takes a tenth of its time. The settings affect the whole process, so
+    this is for programs, not for libraries. Has no effect without glibc, or if the user has configured
+    malloc.
 
     Args:
-      threads: programs run in threads, one for each of several devices of a CPU. Else they run in the
-        thread that calls them, and malloc keeps the memory of that one.
+      threads: whether compiled programs run in several threads, one per CPU device. Otherwise they run in
+        the calling thread, whose arena keeps its memory.
     """
     jax.config.update("jax_cpu_enable_async_dispatch", threads)
     settings = _SETTINGS
     if threads:
-        # All share the memory of the first thread, for which the threads of XLA's compiler wait, too.
+        # A single arena lets threads reuse each other's memory. It is not the default: its lock slows
+        # down the threads of XLA's compiler.
         settings = {_ARENA_MAX: 1, **_SETTINGS}
     if "GLIBC_TUNABLES" in os.environ or any(name.startswith("MALLOC_") for name in os.environ):
         return
@@ -35,9 +37,10 @@ def keep_pages(*, threads: bool = False) -> None:
 
 
 def give_back() -> None:
-    """Gives freed memory back to the system, once.
+    """Returns freed memory to the system once, despite `keep_pages`.
 
-    What the targets needed, say: kept, it would be held beside what the loop needs, in larger pieces.
+    Useful between phases with different allocation sizes: after the targets are computed, their memory
+    would be too fragmented for the larger arrays of the optimization loop, and would stay resident.
     """
     with contextlib.suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)

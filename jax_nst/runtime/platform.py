@@ -1,4 +1,4 @@
-"""What the program does differently on a CPU, a GPU and a TPU."""
+"""Settings that differ between CPU, GPU and TPU."""
 
 import dataclasses
 import functools
@@ -10,16 +10,18 @@ import jax.numpy as jnp
 
 @dataclasses.dataclass(frozen=True)
 class Platform:
-    """The choices that depend on the kind of device; made once, at the edge, and passed in.
+    """Settings of a kind of device, chosen once at the edge and passed in.
 
     Attributes:
-      name: of the backend: `cpu`, `gpu` or `tpu`.
-      precision: of the features where the user leaves it open.
-      loop_on_device: run many steps in one program. Off on a CPU, where XLA runs convolutions inside a
-        loop on one core, six times slower.
-      winograd: convolve wide layers by Winograd's algorithm; accelerators' libraries do so themselves.
-      fill_memory: make a batch as large as the memory allows. Off on a CPU, where smaller ones are faster.
-      compiler_options: passed to XLA, name and value each.
+      name: backend: `cpu`, `gpu` or `tpu`.
+      precision: default precision of the features.
+      loop_on_device: whether to run many steps in one program. Off on a CPU, where XLA runs convolutions
+        inside a loop on one core, six times slower.
+      winograd: whether to use Winograd convolution for wide layers; libraries of accelerators choose it
+        themselves.
+      fill_memory: whether to make batches as large as the memory allows. Off on a CPU, where smaller ones
+        are faster.
+      compiler_options: (name, value) pairs passed to XLA.
     """
 
     name: str
@@ -37,7 +39,7 @@ TPU = Platform("tpu", "bfloat16", loop_on_device=True, winograd=False, fill_memo
 
 @functools.cache
 def current_platform() -> Platform:
-    """The platform that JAX computes on; starts its backend."""
+    """Returns the platform of JAX's default backend, and initializes the backend."""
     name = jax.default_backend()
     if name != "cpu":
         return TPU if name == "tpu" else dataclasses.replace(GPU, name=name)
@@ -45,10 +47,10 @@ def current_platform() -> Platform:
 
 
 def _known_options() -> dict[str, Any]:
-    """The options for XLA:CPU, or none where this version of XLA does not know them.
+    """Returns options for XLA:CPU, or none if this version of XLA does not know them.
 
-    By default XLA:CPU orders a program for operations that run side by side. But each convolution uses all
-    cores, and ordering for memory saves a third of it, and time too, since fewer pages are touched.
+    By default, XLA:CPU schedules for concurrency between operations. But each convolution uses all cores,
+    and scheduling for memory saves a third of it, and time as well, because fewer pages are touched.
     """
     options: dict[str, Any] = {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"}
     try:

@@ -27,11 +27,11 @@ from jax_nst.sweeps.tables import (
     write_results,
 )
 from jax_nst.transfer.config import INITS
-from jax_nst.transfer.engine import Callback, Outcome
 from jax_nst.transfer.network import Network
+from jax_nst.transfer.outcome import Callback, Outcome
 from jax_nst.transfer.pictures import Source, content_shape, load_content
 from jax_nst.transfer.provenance import made_with, without_folders
-from jax_nst.transfer.spec import resolve_loss_names
+from jax_nst.transfer.terms import resolve_loss_names
 
 
 def run_in_folder(

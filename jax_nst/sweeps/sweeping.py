@@ -14,14 +14,15 @@ from jax_nst.runtime.platform import Platform, current_platform
 from jax_nst.sweeps.grid import Grid, GridItem, make_items
 from jax_nst.transfer import engine
 from jax_nst.transfer.config import Config
-from jax_nst.transfer.engine import Callback, Outcome, Status, failed
 from jax_nst.transfer.layout import in_batches
 from jax_nst.transfer.network import Network, load_network
+from jax_nst.transfer.outcome import Callback, Outcome, Status, failed
 from jax_nst.transfer.pictures import Pixels, Source, Start
 from jax_nst.transfer.plan import Plan, plan_many
 from jax_nst.transfer.programs import ITEMS, on_all_devices
-from jax_nst.transfer.spec import Spec, picture_shape, resolve, resolve_loss_names, resolve_weights
+from jax_nst.transfer.spec import Spec, picture_shape, resolve, resolve_level_weights
 from jax_nst.transfer.targets import Item, Preparation
+from jax_nst.transfer.terms import resolve_loss_names
 
 
 class SweepResult(NamedTuple):
@@ -70,6 +71,17 @@ def sweep(
     Raises:
       ValueError: a setting does not fit.
       WeightsError: as `load_network`.
+
+    Example:
+      >>> import numpy as np
+      >>> from jax_nst import Config, Grid, sweep
+      >>> content, style = np.random.default_rng(0).random((2, 32, 40, 3), np.float32)
+      >>> config = Config(
+      ...     features="wavelet", content_layers=("luma1",), style_layers=("scale1",), steps=2
+      ... )
+      >>> result = sweep(content, style, grid=Grid(style_weight=(100.0, 1000.0)), config=config)
+      >>> result.pixels.shape, result.messages
+      ((2, 32, 40, 3), ['ok', 'ok'])
     """
     contents, styles = (_sequence(pictures) for pictures in (contents, styles))
     items = make_items(grid, len(contents), len(styles), config)
@@ -202,7 +214,7 @@ def _group_by_spec(
             if source.shape is None:
                 raise ValueError(source.error)
             spec = resolve(config, network.extractor, source.shape, platform)
-            weights = resolve_weights(config, network.extractor, spec.levels[-1])
+            weights = resolve_level_weights(config, spec)
         except ValueError as error:
             bad.append(failed(number, error, resolve_loss_names(config, network.extractor)))
             continue

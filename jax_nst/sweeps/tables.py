@@ -13,7 +13,7 @@ from jax_nst.runtime import distributed
 from jax_nst.runtime.files import replacing
 from jax_nst.sweeps.job import HISTORY, RESULTS, Job
 from jax_nst.sweeps.labels import item_labels
-from jax_nst.transfer.engine import Outcome, Status, failed
+from jax_nst.transfer.outcome import Outcome, Status, failed
 
 # Bytes of the message of one item that one process sends to the others.
 _LONGEST_MESSAGE = 400

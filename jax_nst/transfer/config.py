@@ -121,41 +121,20 @@ class Config:
         _check_choice("pooling", self.pooling, POOLINGS)
         _check_choice("precision", self.precision, ("auto", *PRECISIONS))
         _check_choice("remat", self.remat, ("auto", *REMATS))
-        for name, least, most in (
-            ("size", 1, MAX_SIZE),
-            ("style_size", 1, MAX_SIZE),
-            ("steps", 1, 2**31 - 2),
-            ("save_every", 0, 2**31 - 1),
-            ("seed", 0, 2**32 - 1),
-        ):
-            value = getattr(self, name)
-            if value is not None and not least <= value <= most:
-                raise ValueError(f"{name} must be {least} or more, {most} at most, not {value}")
+        _check_numbers(self)
         scales = str(self.scales)
         object.__setattr__(self, "scales", scales)  # one and the same setting, as a number too
         number = int(scales) if scales.isdecimal() else 0
         if scales != "auto" and not 1 <= number <= MAX_SCALES:
             raise ValueError(f"scales must be auto, or from 1 to {MAX_SCALES}, not {self.scales!r}")
-        for name in ("content_weight", "style_weight", "tv_weight"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value <= MAX_FLOAT:
-                raise ValueError(f"{name} must be zero or more, {MAX_FLOAT:g} at most, not {value}")
         if self.content_weight == self.style_weight == self.tv_weight == 0:
             raise ValueError(
                 "content_weight, style_weight and tv_weight are all zero; nothing would change"
             )
-        if self.learning_rate is not None and not 0 < self.learning_rate <= MAX_FLOAT:
-            raise ValueError(
-                f"learning_rate must be more than zero, {MAX_FLOAT:g} at most, not {self.learning_rate}"
-            )
-        if self.style_scale is not None and not 0 < self.style_scale <= MAX_SIZE:
-            raise ValueError(
-                f"style_scale must be more than zero, {MAX_SIZE} at most, not {self.style_scale}"
-            )
         if self.style_scale is not None and self.style_size is not None:
             raise ValueError("style_size and style_scale both say how large the style is; leave one out")
-        if not 0 <= self.tolerance < 1:
-            raise ValueError(f"tolerance must be zero or more, and less than 1, not {self.tolerance}")
+        if self.learning_rate is not None and not isinstance(self.optimizer, str):
+            raise ValueError("learning_rate is that of a named optimizer; set it in the one you pass")
         for name in ("content_layers", "style_layers"):
             value = getattr(self, name)
             if value is not None and not (value and all(value)):
@@ -165,6 +144,34 @@ class Config:
             raise ValueError(f"style_layer_weights must be zero or more, and not all zero, not {weights}")
         if not self.init:
             raise ValueError(f"init must be {', '.join(INITS)}, or the path of an image, not empty")
+
+
+def _check_numbers(config: Config) -> None:
+    """Raises ValueError if a number is out of its range."""
+    for name, least, most in (
+        ("size", 1, MAX_SIZE),
+        ("style_size", 1, MAX_SIZE),
+        ("steps", 1, 2**31 - 2),
+        ("save_every", 0, 2**31 - 1),
+        ("seed", 0, 2**32 - 1),
+    ):
+        value = getattr(config, name)
+        if value is not None and not least <= value <= most:
+            raise ValueError(f"{name} must be {least} or more, {most} at most, not {value}")
+    for name in ("content_weight", "style_weight", "tv_weight"):
+        value = getattr(config, name)
+        if value is not None and not 0 <= value <= MAX_FLOAT:
+            raise ValueError(f"{name} must be zero or more, {MAX_FLOAT:g} at most, not {value}")
+    if config.learning_rate is not None and not 0 < config.learning_rate <= MAX_FLOAT:
+        raise ValueError(
+            f"learning_rate must be more than zero, {MAX_FLOAT:g} at most, not {config.learning_rate}"
+        )
+    if config.style_scale is not None and not 0 < config.style_scale <= MAX_SIZE:
+        raise ValueError(
+            f"style_scale must be more than zero, {MAX_SIZE} at most, not {config.style_scale}"
+        )
+    if not 0 <= config.tolerance < 1:
+        raise ValueError(f"tolerance must be zero or more, and less than 1, not {config.tolerance}")
 
 
 def _check_choice(name: str, value: Any, choices: tuple[str, ...], *types: type) -> None:

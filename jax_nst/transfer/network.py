@@ -17,7 +17,7 @@ from jax_nst.models.weights import load_params
 from jax_nst.runtime.files import sha256
 from jax_nst.runtime.platform import Platform, current_platform
 from jax_nst.transfer.config import Config
-from jax_nst.transfer.spec import resolve_terms
+from jax_nst.transfer.terms import resolve_terms
 
 
 class Network(NamedTuple):

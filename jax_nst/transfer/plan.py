@@ -44,7 +44,7 @@ def plan_one(network: Network, spec: Spec, level: Level, preparation: Preparatio
     def make(remat: str) -> tuple[Plan, int]:
         programs = step_programs(objects_of(spec, level), remat)
         state = jax.eval_shape(programs.init, pixels)
-        arguments = network.params, {**content, **style}, item.loss_weights
+        arguments = network.params, {**content, **style}, item.loss_weights[level]
         advance, num_bytes = programs.compile_advance(state, *arguments)
         plan = Plan(level, OnePicture(), network.params, preparation, programs.init, advance)
         return plan, num_bytes
@@ -86,7 +86,7 @@ def plan_many(
         def layout(per_device: int) -> Sharded:
             size = per_device * num_devices
             batches = [part for sequence in (items, left) for part in in_batches(sequence, size)]
-            weights, rows = items[0].loss_weights, rows_needed(batches, per_device)
+            weights, rows = items[0].loss_weights[level], rows_needed(batches, per_device)
             return Sharded(mesh, programs, targets, weights, level.shape, per_device, *rows)
 
         def compile_(per_device: int) -> tuple[Advance, int]:

@@ -1,7 +1,7 @@
 """Items and pictures -> what the engine is given: targets, starts and loss weights."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -33,7 +33,7 @@ class Item(NamedTuple):
     """Which ones make its style."""
     shares: tuple[float, ...]
     """Of each of them; they add up to 1."""
-    loss_weights: LossWeights
+    loss_weights: Mapping[Level, LossWeights]
     start: Start
 
 
@@ -120,7 +120,7 @@ class Preparation:
             if item.start.init == "style":
                 styles = [self._style_pixels(index) for index in item.styles]
             start = starting_pixels(item.start, pixels, styles, item.shares)
-        return Prepared(content, style, resize(start, self._level.shape), item.loss_weights)
+        return Prepared(content, style, resize(start, self._level.shape), item.loss_weights[self._level])
 
     def forget(self, but: set[int]) -> None:
         """Forgets the contents of earlier batches, which come one after the other.

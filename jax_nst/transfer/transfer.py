@@ -1,5 +1,6 @@
 """The Python API of one transfer: two pictures in, one out."""
 
+import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -12,14 +13,14 @@ from jax_nst.losses import Losses
 from jax_nst.models.extractor import Params
 from jax_nst.runtime.platform import Platform, current_platform
 from jax_nst.transfer.config import Config
-from jax_nst.transfer.engine import Callback, Outcome, Progress, Status, entries_of
 from jax_nst.transfer.engine import run as run_engine
 from jax_nst.transfer.network import Network, load_network
+from jax_nst.transfer.outcome import Callback, Outcome, Progress, Status, entries_of
 from jax_nst.transfer.pictures import Pixels, Source, Start, blend_shares, checked_pixels, style_shape
 from jax_nst.transfer.plan import Plan, objects_of, plan_one
 from jax_nst.transfer.programs import score_program
 from jax_nst.transfer.provenance import made_with
-from jax_nst.transfer.spec import Spec, picture_shape, resolve, resolve_weights
+from jax_nst.transfer.spec import Spec, picture_shape, resolve, resolve_level_weights
 from jax_nst.transfer.targets import Item, Preparation
 
 
@@ -68,6 +69,17 @@ def stylize(
       ValueError: an image is of the wrong shape, not finite, or too small; a setting does not fit.
       FloatingPointError: the loss is not finite at the start.
       WeightsError: as `load_network`.
+
+    Example:
+      >>> import numpy as np
+      >>> from jax_nst import Config, stylize
+      >>> content, style = np.random.default_rng(0).random((2, 32, 40, 3), np.float32)
+      >>> config = Config(
+      ...     features="wavelet", content_layers=("luma1",), style_layers=("scale1",), steps=2
+      ... )
+      >>> result = stylize(content, style, config=config)
+      >>> result.pixels.shape, result.message, len(result.history["steps"])
+      ((32, 40, 3), 'ok', 3)
     """
     platform = current_platform()
     network = load_network(config, params=params, platform=platform)
@@ -88,18 +100,15 @@ def run(
     """As `stylize`, with the network at hand and the styles in a list."""
     began = time.perf_counter()
     content = checked_pixels("content", content)
-    checked_styles = [checked_pixels("style", style) for style in styles]
+    pictures = [checked_pixels("style", style) for style in styles]
     spec = resolve(config, network.extractor, content.shape, platform or current_platform())
     for level in spec.levels:
-        for style in checked_styles:
+        for style in pictures:
             style_shape(network.extractor, level, style.shape)  # fails here rather than after a compilation
-    weights = resolve_weights(config, network.extractor, spec.levels[-1])
+    weights = resolve_level_weights(config, spec)
     shares = blend_shares(blend, len(styles))
     item = Item(0, tuple(range(len(styles))), shares, weights, Start(config.init, config.seed))
-    sources = (
-        [Source(content.shape, lambda: content)],
-        [Source(None, lambda x=x: x) for x in checked_styles],
-    )
+    sources = [Source(content.shape, lambda: content)], [Source(None, lambda x=x: x) for x in pictures]
     setup_seconds = [time.perf_counter() - began]
     made: list[Preparation] = []
 
@@ -120,17 +129,21 @@ def run(
         "compile_seconds": sum(setup_seconds),
         "steps": history_of(spec, outcome),
     }
-    finest = made[0] if len(outcome.traces) == len(spec.levels) else None
-
-    def score(pixels: Pixels) -> Losses:
-        # A run that was stopped may not have come to the full size, whose targets are computed then.
-        preparation = finest or Preparation(network, spec.levels[-1], spec.platform, *sources)
-        prepared = preparation.prepare(item, outcome.pixels)  # no start is read or drawn anew
-        program = score_program(objects_of(spec, spec.levels[-1]))
-        targets = {**prepared.content, **prepared.style}
-        return program(jnp.asarray(pixels, jnp.float32), network.params, targets, item.loss_weights)
-
+    # A run that was stopped may not have come to the full size, whose targets are computed when asked for.
+    at_last = len(outcome.traces) == len(spec.levels)
+    last = made[0] if at_last else Preparation(network, spec.levels[-1], spec.platform, *sources)
+    score = functools.partial(_score, network, spec, last, item, outcome.pixels)
     return Result(outcome.pixels, history, score, outcome.status, outcome.message)
+
+
+def _score(
+    network: Network, spec: Spec, preparation: Preparation, item: Item, best: np.ndarray, pixels: Pixels
+) -> Losses:
+    """The losses of any picture at the last level; the targets are computed once."""
+    prepared = preparation.prepare(item, best)  # so that no start is read or drawn anew
+    program = score_program(objects_of(spec, spec.levels[-1]))
+    targets = {**prepared.content, **prepared.style}
+    return program(jnp.asarray(pixels, jnp.float32), network.params, targets, prepared.loss_weights)
 
 
 def describe(

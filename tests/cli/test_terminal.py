@@ -18,7 +18,7 @@ from jax_nst.cli.terminal import (
     tell,
     warnings_in_a_line,
 )
-from jax_nst.transfer.engine import Progress
+from jax_nst.transfer.outcome import Progress
 
 
 def progress(step=0, *, items=(0,), items_done=0, num_items=1, num_steps=10):

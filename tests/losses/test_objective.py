@@ -1,35 +1,59 @@
+"""The objective: gradients, memory-saving evaluation, and terms of every kind."""
+
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import make_targets, picture, vgg_params
+from conftest import make_loss_weights, make_targets, picture, terms_on, vgg_params
 
-from jax_nst.losses.objective import REMATS, LossWeights, make_objective
-from jax_nst.losses.recipes import RECIPES
-from jax_nst.losses.terms import absolute_variation, gram_matrix, total_variation
-from jax_nst.models.vgg import vgg16, vgg19
+from jax_nst.losses import LossWeights, make_objective
+from jax_nst.losses.content import CONTENT
+from jax_nst.losses.cross_layer import CROSS_LAYER
+from jax_nst.losses.gram import GRAM, gram_matrix
+from jax_nst.losses.moments import MOMENTS, Moments
+from jax_nst.losses.objective import count_positions, measure_statistics, mix_statistics
+from jax_nst.losses.recipes import RECIPES, find_recipe
+from jax_nst.losses.term import PIXELS, Term, relative_to_power, squared_difference
+from jax_nst.losses.variation import (
+    ABSOLUTE_VARIATION,
+    TOTAL_VARIATION,
+    absolute_variation,
+    total_variation,
+)
+from jax_nst.models.partition import REMATS
+from jax_nst.models.vgg import vgg
 from jax_nst.models.wavelet import wavelet
-from jax_nst.transfer.programs import compiler_options
+from jax_nst.runtime.platform import current_platform
 
 VGG_LAYERS = (("relu2_2",), ("relu1_1", "relu2_1"))
-DEFAULT_LAYERS = (vgg19().content_layers, vgg19().style_layers)
+NORMALIZED = terms_on(find_recipe("normalized", "vgg19"), *VGG_LAYERS)
+OF_WAVELETS = find_recipe("normalized", "wavelet")
 
 
-def problem(extractor, params, recipe, content, style, content_layers, style_layers):
-    targets = make_targets(
-        extractor,
-        recipe,
-        params,
-        content,
-        style,
-        content_layers=content_layers,
-        style_layers=style_layers,
-    )
-    return make_objective(extractor, recipe.variation), targets
+def on(term, *layers, **changes):
+    """A term on these layers."""
+    return dataclasses.replace(term, layers=layers, **changes)
 
 
-def weights(*values, dtype=jnp.float32):
-    return LossWeights(*(jnp.asarray(value, dtype) for value in values))
+def sorted_channels(features):
+    """Each channel's values in order: a statistic that needs all positions at once."""
+    return jnp.sort(features.reshape(-1, features.shape[-1]), axis=0)
+
+
+SORTED = Term(
+    "sorted",
+    statistic=sorted_channels,
+    distance=squared_difference,
+    target=relative_to_power,
+    reference="content",
+    combine="global",
+)
+
+
+def problem(extractor, terms, params, content, style):
+    return make_objective(extractor, terms), make_targets(extractor, terms, params, content, style)
 
 
 def directional_error(objective, x, arguments, rng):
@@ -49,103 +73,216 @@ def directional_error(objective, x, arguments, rng):
     return worst
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_gradient_of_every_recipe_against_finite_differences(name, rng):
-    recipe = RECIPES[name]
-    extractor = vgg16() if name == "sushant097" else vgg19()
+@pytest.mark.parametrize(
+    "recipe", [recipe for recipe in RECIPES if recipe.network != "wavelet"], ids=lambda recipe: recipe.name
+)
+def test_gradient_of_every_recipe_against_finite_differences(recipe, rng):
+    extractor, terms = vgg(recipe.network or "vgg19"), terms_on(recipe, *VGG_LAYERS)
     with jax.enable_x64(True):
         params = vgg_params(extractor.name, VGG_LAYERS[0], np.float64)
         content, style, start = (jnp.asarray(picture(14, 12, seed), jnp.float64) for seed in range(3))
-        objective, targets = problem(extractor, params, recipe, content, style, *VGG_LAYERS)
-        given = weights(recipe.content_weight, recipe.style_weight, 1e-3, dtype=jnp.float64)
+        objective, targets = problem(extractor, terms, params, content, style)
+        (content_weight, _), (style_weight, _), _ = recipe.terms
+        given = make_loss_weights(terms, content_weight, style_weight, 1e-3, dtype=np.float64)
         assert directional_error(objective, start, (params, targets, given), rng) < 1e-5
 
 
-def test_gradient_of_the_whole_default_network_against_finite_differences(rng):
+def test_gradient_through_the_full_default_network_against_finite_differences(rng):
+    extractor = vgg("vgg19")
+    recipe = find_recipe("normalized", "vgg19")
+    terms = terms_on(recipe, extractor.content_layers, extractor.style_layers)
     with jax.enable_x64(True):
         params = vgg_params("vgg19", ("relu5_1",), np.float64)
         content, style, start = (jnp.asarray(picture(18, 32, s), jnp.float64) for s in range(3))
-        objective, targets = problem(
-            vgg19(), params, RECIPES["normalized"], content, style, *DEFAULT_LAYERS
-        )
-        given = weights(1, 1000, 65, dtype=jnp.float64)
+        objective, targets = problem(extractor, terms, params, content, style)
+        given = make_loss_weights(terms, 1, 1000, 65, dtype=np.float64)
         assert directional_error(objective, start, (params, targets, given), rng) < 1e-5
 
 
-def test_gradient_of_the_wavelets_against_finite_differences(rng):
+def test_gradient_through_the_wavelets_against_finite_differences(rng):
+    terms = terms_on(OF_WAVELETS, ("luma2",), ("scale1", "scale2", "scale5"))
     with jax.enable_x64(True):
         content, style, start = (jnp.asarray(picture(65, 70, s), jnp.float64) for s in range(3))
-        extractor = wavelet()
-        objective, targets = problem(
-            extractor, {}, RECIPES["normalized"], content, style, ("luma2",), ("scale1", "scale2", "scale5")
-        )
-        given = weights(1, 1000, 5, dtype=jnp.float64)
+        objective, targets = problem(wavelet(), terms, {}, content, style)
+        given = make_loss_weights(terms, 1, 1000, 5, dtype=np.float64)
         assert directional_error(objective, start, ({}, targets, given), rng) < 1e-5
+
+
+@pytest.mark.parametrize("term", [MOMENTS, CROSS_LAYER], ids=lambda term: term.name)
+@pytest.mark.parametrize("features", ["vgg19", "wavelet"])
+def test_gradient_of_other_style_terms_against_finite_differences(features, term, rng):
+    """Of odd sides, in stages that are recomputed."""
+    extractor = wavelet() if features == "wavelet" else vgg(features)
+    layers = ("scale1", "scale2", "scale3") if features == "wavelet" else ("relu1_1", "relu2_1")
+    terms = (on(term, *layers),)
+    with jax.enable_x64(True):
+        params = {} if features == "wavelet" else vgg_params(features, layers, np.float64)
+        style, start = (jnp.asarray(picture(21, 19, seed), jnp.float64) for seed in range(2))
+        targets = make_targets(extractor, terms, params, start, style)
+        objective = make_objective(extractor, terms, remat="all")
+        given = make_loss_weights(terms, 1, dtype=np.float64)
+        assert directional_error(objective, start, (params, targets, given), rng) < 1e-5
 
 
 @pytest.fixture
 def small():
     params = vgg_params("vgg19", VGG_LAYERS[0])
     content, style = (jnp.asarray(picture(20, 24, seed)) for seed in range(2))
-    objective, targets = problem(vgg19(), params, RECIPES["normalized"], content, style, *VGG_LAYERS)
+    objective, targets = problem(vgg("vgg19"), NORMALIZED, params, content, style)
     return objective, params, targets, content, style
+
+
+def weights(*values, dtype=np.float32):
+    """Loss weights of `NORMALIZED`."""
+    return make_loss_weights(NORMALIZED, *values, dtype=dtype)
+
+
+def measured(extractor, terms, params, targets, given, start, remat):
+    """Losses, gradient and the number of convolutions of the program."""
+    objective = make_objective(extractor, terms, remat=remat)
+    # All arguments but the picture are captured, which is a program of its own for each remat.
+    jitted = jax.jit(jax.value_and_grad(lambda x: objective(x, params, targets, given), has_aux=True))
+    (total, losses), gradient = jitted(start)
+    count = jitted.lower(start).as_text().count("stablehlo.convolution")
+    assert float(total) == float(losses.total)
+    return {name: float(loss) for name, loss in losses.as_dict().items()}, np.asarray(gradient), count
+
+
+def assert_equal_results(actual, expected):
+    """Losses to 1e-5, gradients to 1e-3 and to 1e-5 of the largest."""
+    assert actual[0] == pytest.approx(expected[0], rel=1e-5)
+    gradient = expected[1]
+    np.testing.assert_allclose(actual[1], gradient, rtol=1e-3, atol=1e-5 * np.abs(gradient).max())
 
 
 @pytest.mark.parametrize("band", [100, 10**6])
 @pytest.mark.parametrize("remat", REMATS)
 @pytest.mark.parametrize("features", ["vgg19", "wavelet"])
-def test_what_is_computed_twice_changes_nothing(features, remat, band, monkeypatch):
-    """Not in bands of rows either."""
+def test_rematerialisation_and_bands_change_neither_losses_nor_gradient(features, remat, band, monkeypatch):
     shape = (39, 48)
-    content, style = (jnp.asarray(picture(*shape, seed)) for seed in range(2))
-    params = vgg_params("vgg19", ("relu2_1",)) if features == "vgg19" else {}
-    extractor = {"vgg19": vgg19, "wavelet": wavelet}[features]()
+    content, style, start = (jnp.asarray(picture(*shape, seed)) for seed in (0, 1, 5))
+    params = {} if features == "wavelet" else vgg_params(features, ("relu2_1",))
+    extractor = wavelet() if features == "wavelet" else vgg(features)
     layers = (("relu2_1",), ("relu1_1", "relu2_1")) if params else (("luma2",), ("scale1", "scale2"))
-    recipe = RECIPES["normalized"]
-    _, targets = problem(extractor, params, recipe, content, style, *layers)
-    start = jnp.asarray(picture(*shape, 5))
-
-    def measured(remat):
-        objective = make_objective(extractor, recipe.variation, remat=remat)
-        jitted = jax.jit(
-            jax.value_and_grad(lambda x: objective(x, params, targets, weights(1, 1000, 5))[0])
-        )
-        value, gradient = jitted(start)
-        count = jitted.lower(start).as_text().count("stablehlo.convolution")
-        return float(value), np.asarray(gradient), count
-
-    exact = measured("none")
+    terms = terms_on(find_recipe("normalized", features), *layers)
+    problem = (
+        extractor,
+        terms,
+        params,
+        make_targets(extractor, terms, params, content, style),
+        make_loss_weights(terms, 1, 1000, 5),
+        start,
+    )
+    exact = measured(*problem, "none")
     monkeypatch.setattr("jax_nst.models.partition._BAND", band)
-    value, gradient, count = measured(remat)
-    assert value == pytest.approx(exact[0], rel=1e-5)
-    np.testing.assert_allclose(gradient, exact[1], rtol=1e-3, atol=1e-5 * np.abs(exact[1]).max())
-    # The convolutions of the finest stage once more, or of all.
-    assert count >= exact[2] + {"none": 0, "block1": 1, "all": 2}[remat]
+    found = measured(*problem, remat)
+    assert_equal_results(found, exact)
+    # The convolutions of the finest stage, or of all, are computed once more.
+    assert found[2] >= exact[2] + {"none": 0, "block1": 1, "all": 2}[remat]
 
 
-def test_what_is_computed_twice_is_so_in_a_batch(small, monkeypatch):
+TERMS_OF_ALL_KINDS = {
+    "vgg19": (
+        on(CONTENT, "relu1_2", "conv2_1"),
+        on(GRAM, "relu1_1", "relu2_1"),
+        on(MOMENTS, "relu1_2", "relu2_1"),
+        on(CROSS_LAYER, "relu1_1", "relu2_1"),  # of two stages
+        on(CROSS_LAYER, "conv1_2", "relu1_2", name="of_one_stage"),
+        on(SORTED, "conv2_1"),
+        on(
+            CONTENT,
+            "relu1_1",
+            "relu1_2",
+            name="aligned_pair",
+            statistic=lambda first, second: first * second,
+            span=2,
+        ),
+        on(GRAM, PIXELS, name="palette"),
+        on(CONTENT, PIXELS, name="likeness"),
+        TOTAL_VARIATION,
+    ),
+    "wavelet": (
+        on(CONTENT, "luma1", "luma2"),
+        on(GRAM, "scale1", "scale2"),
+        on(MOMENTS, "scale1", "scale2"),
+        on(CROSS_LAYER, "scale1", "scale2"),
+        on(CROSS_LAYER, "luma1", "scale1", name="of_one_stage"),
+        on(SORTED, "scale2"),
+        on(GRAM, PIXELS, name="palette"),
+        TOTAL_VARIATION,
+    ),
+}
+
+
+@pytest.mark.parametrize("features", TERMS_OF_ALL_KINDS)
+def test_terms_of_all_kinds_are_the_same_in_every_remat_and_in_bands(features, monkeypatch):
+    """Aligned, additive and global ones, of one stage, of two stages and of the pixels."""
+    shape = (39, 48)
+    content, style, start = (jnp.asarray(picture(*shape, seed)) for seed in (0, 1, 5))
+    terms = TERMS_OF_ALL_KINDS[features]
+    extractor = wavelet() if features == "wavelet" else vgg(features)
+    params = {} if features == "wavelet" else vgg_params(features, ("relu2_1",))
+    problem = (
+        extractor,
+        terms,
+        params,
+        make_targets(extractor, terms, params, content, style),
+        make_loss_weights(terms, *range(1, len(terms) + 1)),
+        start,
+    )
+    exact = measured(*problem, "none")
+    # Each term against its plain definition, first.
+    positions = count_positions(extractor, params, (*shape, 3), [la for t in terms for la in t.layers])
+    wanted = [layer for layer in positions if layer != PIXELS]
+    found, of_content, of_style = (
+        extractor.apply(params, x, wanted) | {PIXELS: x} for x in (start, content, style)
+    )
+    for term in terms:
+        reference = {"content": of_content, "style": of_style, None: None}[term.reference]
+        losses = []
+        for group in term.groups:
+            target = None
+            if reference is not None:
+                statistic = term.statistic(*(reference[layer] for layer in group))
+                target = term.target(statistic, positions[group[-1]])
+            losses.append(float(term.distance(term.statistic(*(found[layer] for layer in group)), target)))
+        assert exact[0][term.name] == pytest.approx(np.mean(losses), rel=1e-4)
+    assert all(loss > 0 for loss in exact[0].values())
+    monkeypatch.setattr("jax_nst.models.partition._BAND", 100)
+    for remat in REMATS:
+        assert_equal_results(measured(*problem, remat), exact)
+
+
+def test_rematerialisation_is_the_same_in_a_batch(small, monkeypatch):
     _, params, targets, content, style = small
     monkeypatch.setattr("jax_nst.models.partition._BAND", 100)
     starts = jnp.stack([content, style])
     gradients = []
     for remat in ("none", "all"):
-        objective = make_objective(vgg19(), RECIPES["normalized"].variation, remat=remat)
+        objective = make_objective(vgg("vgg19"), NORMALIZED, remat=remat)
         of_one = jax.grad(lambda x, f=objective: f(x, params, targets, weights(1, 1000, 5))[0])
         gradients.append(jax.jit(jax.vmap(of_one))(starts))
     np.testing.assert_allclose(*gradients, rtol=1e-3, atol=1e-5 * float(jnp.abs(gradients[0]).max()))
 
 
-def test_what_is_computed_twice_needs_less_memory(monkeypatch):
-    """The whole VGG, by XLA's own account of its buffers."""
+@pytest.mark.parametrize("style_term", [GRAM, MOMENTS], ids=lambda term: term.name)
+def test_rematerialisation_takes_less_memory(style_term, monkeypatch):
+    """All of VGG19, by XLA's own account of its buffers."""
     monkeypatch.setattr("jax_nst.models.partition._BAND", 2**14)
-    extractor, recipe, num_bytes = vgg19(), RECIPES["normalized"], {}
+    extractor, num_bytes = vgg("vgg19"), {}
+    terms = (
+        on(CONTENT, *extractor.content_layers),
+        on(style_term, *extractor.style_layers),
+        TOTAL_VARIATION,
+    )
     params = vgg_params("vgg19", ("relu5_1",))
     blank = jnp.full((256, 256, 3), 0.5)
-    _, targets = problem(extractor, params, recipe, blank, blank, *DEFAULT_LAYERS)
+    targets = jax.eval_shape(lambda x: make_targets(extractor, terms, params, x, x), blank)
     for remat in REMATS:
-        objective = make_objective(extractor, recipe.variation, remat=remat)
+        objective = make_objective(extractor, terms, remat=remat)
         gradient = jax.jit(jax.grad(lambda *arguments, f=objective: f(*arguments)[0]))
-        compiled = gradient.lower(blank, params, targets, weights(1, 1000, 5)).compile(compiler_options())
+        lowered = gradient.lower(blank, params, targets, make_loss_weights(terms, 1, 1000, 5))
+        compiled = lowered.compile(dict(current_platform().compiler_options))
         num_bytes[remat] = compiled.memory_analysis().temp_size_in_bytes
     assert num_bytes["block1"] < 0.8 * num_bytes["none"]
     assert num_bytes["all"] < 0.6 * num_bytes["none"]
@@ -156,8 +293,8 @@ def test_losses_of_features_in_bfloat16_are_float32(small):
     start = jnp.asarray(picture(20, 24, 5))
     values, gradients = [], []
     for precision in ("float32", "bfloat16"):
-        extractor = vgg19(precision=precision)
-        objective, targets = problem(extractor, params, RECIPES["normalized"], content, style, *VGG_LAYERS)
+        extractor = vgg("vgg19", precision=precision)
+        objective, targets = problem(extractor, NORMALIZED, params, content, style)
         value, gradient = jax.value_and_grad(
             lambda x, f=objective, t=targets: f(x, params, t, weights(1, 1000, 5))[0]
         )(start)
@@ -172,61 +309,140 @@ def test_losses_of_features_in_bfloat16_are_float32(small):
 
 def test_total_is_the_weighted_sum_of_the_terms(small):
     objective, params, targets, _, style = small
-    total, losses = objective(style[:20, :24], params, targets, weights(2, 30, 0.5))
-    expected = 2 * losses.content + 30 * losses.style + 0.5 * losses.tv
+    total, losses = objective(style, params, targets, weights(2, 30, 0.5))
+    expected = 2 * losses["content"] + 30 * losses["style"] + 0.5 * losses["tv"]
     assert float(total) == float(losses.total) == pytest.approx(float(expected), rel=1e-6)
 
 
-def test_content_and_style_are_zero_on_themselves(small):
+def test_a_loss_is_the_sum_over_layers_by_their_factors(small):
+    objective, params, targets, content, _ = small
+    given = weights(1, 1, 1)
+
+    def style_loss(*factors):
+        layers = {**given.layers, "style": jnp.asarray(factors, jnp.float32)}
+        return float(objective(content, params, targets, LossWeights(given.terms, layers))[1]["style"])
+
+    first, second = style_loss(1, 0), style_loss(0, 1)
+    assert min(first, second) > 0
+    assert style_loss(0.75, 0.2) == pytest.approx(0.75 * first + 0.2 * second, rel=1e-5)
+
+
+def test_content_and_style_losses_of_the_references_themselves_are_zero(small):
     objective, params, targets, content, style = small
-    assert float(objective(content, params, targets, weights(1, 1, 1))[1].content) < 1e-10
-    assert float(objective(style, params, targets, weights(1, 1, 1))[1].style) < 1e-10
+    assert float(objective(content, params, targets, weights(1, 1, 1))[1]["content"]) < 1e-10
+    assert float(objective(style, params, targets, weights(1, 1, 1))[1]["style"]) < 1e-10
 
 
 def test_style_may_have_any_size(small):
     _, params, _, content, _ = small
     style = jnp.asarray(picture(33, 17, 5))
-    _, targets = problem(vgg19(), params, RECIPES["normalized"], content, style, *VGG_LAYERS)
-    features = vgg19().apply(params, style, ("relu2_1",))["relu2_1"]
-    np.testing.assert_allclose(targets.style["relu2_1"].value, gram_matrix(features), rtol=1e-5)
+    targets = make_targets(vgg("vgg19"), NORMALIZED, params, content, style)
+    features = vgg("vgg19").apply(params, style, ("relu2_1",))["relu2_1"]
+    np.testing.assert_allclose(targets["style"]["relu2_1"].value, gram_matrix(features), rtol=1e-5)
 
 
-def test_a_blank_content_or_style_has_a_finite_loss():
+def test_targets_have_one_entry_for_each_group_of_terms_with_a_reference(small):
+    *_, targets, _, _ = small
+    assert {name: list(groups) for name, groups in targets.items()} == {
+        "content": ["relu2_2"],
+        "style": ["relu1_1", "relu2_1"],
+    }
+
+
+def test_blank_content_and_style_have_a_finite_loss_and_gradient():
     blank, start = jnp.full((64, 64, 3), 0.5), jnp.asarray(picture(64, 64))
-    objective, targets = problem(
-        wavelet(), {}, RECIPES["normalized"], blank, blank, ("luma1",), ("scale1", "scale2")
-    )
-    value, gradient = jax.value_and_grad(lambda x: objective(x, {}, targets, weights(1, 1000, 5))[0])(start)
-    assert np.isfinite(value)
-    assert np.isfinite(gradient).all()
+    layers = ("scale1", "scale2")
+    terms = (*terms_on(OF_WAVELETS, ("luma1",), layers), on(MOMENTS, *layers), on(CROSS_LAYER, *layers))
+    objective, targets = problem(wavelet(), terms, {}, blank, blank)
+    given = make_loss_weights(terms, 1, 1000, 5, 1000, 1000)
+    value_and_grad = jax.jit(jax.value_and_grad(lambda x: objective(x, {}, targets, given)[0]))
+    for x in (start, blank):
+        value, gradient = value_and_grad(x)
+        assert np.isfinite(value)
+        assert np.isfinite(gradient).all()
 
 
 def test_plain_jit_and_vmap_over_every_argument_agree(small):
     objective, params, targets, content, style = small
     starts = jnp.stack([content, style])
-    several = weights([1, 2], [10, 1000], [1, 0])
+    several = jax.tree.map(lambda *x: jnp.stack(x), weights(1, 10, 1), weights(2, 1000, 0))
     both = jax.tree.map(lambda x: jnp.stack([x, 1.1 * x]), targets)
-    mapped = jax.vmap(objective, in_axes=(0, None, 0, 0))(starts, params, both, several)[1]
+    mapped = jax.vmap(objective, in_axes=(0, None, 0, 0))(starts, params, both, several)[1].as_dict()
     for index in range(2):
         one = jax.tree.map(lambda x, index=index: x[index], (both, several))
-        single = objective(starts[index], params, *one)[1]
-        jitted = jax.jit(objective)(starts[index], params, *one)[1]
-        for field in single._fields:
-            assert float(getattr(jitted, field)) == pytest.approx(float(getattr(single, field)), rel=1e-4)
-            assert float(getattr(mapped, field)[index]) == pytest.approx(
-                float(getattr(single, field)), rel=1e-4
-            )
+        single = objective(starts[index], params, *one)[1].as_dict()
+        jitted = jax.jit(objective)(starts[index], params, *one)[1].as_dict()
+        assert list(single) == list(jitted) == list(mapped) == ["total", "content", "style", "tv"]
+        for name, value in single.items():
+            assert float(jitted[name]) == pytest.approx(float(value), rel=1e-4)
+            assert float(mapped[name][index]) == pytest.approx(float(value), rel=1e-4)
 
 
-def test_nothing_large_is_captured(small):
+def test_no_large_array_is_captured(small):
     """Params and targets are arguments: a captured kernel would be a constant of the program."""
     objective, params, targets, content, _ = small
     jaxpr = jax.make_jaxpr(objective)(content, params, targets, weights(1, 1, 1))
     assert all(np.size(constant) <= 16 for constant in jaxpr.consts)
 
 
-@pytest.mark.parametrize("variation", [total_variation, absolute_variation])
-def test_variation_is_the_recipes(variation, small):
-    _, params, targets, content, _ = small
-    _, losses = make_objective(vgg19(), variation)(content, params, targets, weights(0, 0, 1))
-    assert float(losses.total) == pytest.approx(float(variation(content)), rel=1e-6)
+@pytest.mark.parametrize(
+    ("term", "variation"), [(TOTAL_VARIATION, total_variation), (ABSOLUTE_VARIATION, absolute_variation)]
+)
+def test_a_term_of_the_pixels_alone_evaluates_no_network(term, variation):
+    pixels = jnp.asarray(picture(20, 24))
+    given = make_loss_weights((term,), 1)
+    for remat in REMATS:
+        objective = jax.jit(make_objective(vgg("vgg19"), (term,), remat=remat))
+        total, losses = objective(pixels, {}, {}, given)
+        assert float(total) == float(losses["tv"]) == pytest.approx(float(variation(pixels)), rel=1e-6)
+        assert "stablehlo.convolution" not in objective.lower(pixels, {}, {}, given).as_text()
+
+
+def test_a_reference_may_be_compared_by_its_pixels_alone():
+    content, start = (jnp.asarray(picture(20, 24, seed)) for seed in range(2))
+    terms = (on(CONTENT, PIXELS),)
+    objective, targets = problem(vgg("vgg19"), terms, {}, content, content)
+    slow = np.mean((start - content) ** 2) / np.mean(content**2)
+    loss = objective(start, {}, targets, make_loss_weights(terms, 1))[1]["content"]
+    assert float(loss) == pytest.approx(float(slow), rel=1e-5)
+
+
+@pytest.mark.parametrize("features", ["vgg19", "wavelet"])
+def test_statistics_in_bands_are_those_of_the_undivided_picture(features, monkeypatch):
+    extractor = wavelet() if features == "wavelet" else vgg(features)
+    params = {} if features == "wavelet" else vgg_params(features, ("relu2_1",))
+    terms = [term for term in TERMS_OF_ALL_KINDS[features] if term.reference]
+    pixels = jnp.asarray(picture(39, 48))
+    undivided = measure_statistics(extractor, terms, params, pixels)
+    monkeypatch.setattr("jax_nst.models.partition._BAND", 100)
+    in_bands = measure_statistics(extractor, terms, params, pixels)
+    assert jax.tree.structure(in_bands) == jax.tree.structure(undivided)
+    for actual, expected in zip(jax.tree.leaves(in_bands), jax.tree.leaves(undivided), strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5 * float(jnp.abs(expected).max()))
+
+
+def test_mixed_statistics_are_weighted_means(rng):
+    def statistics():
+        mean, square = rng.random((2, 3)).astype(np.float32)
+        return {
+            "moments": {"a": Moments(mean, square)},
+            "style": {"a": rng.random((3, 3)).astype(np.float32)},
+        }
+
+    styles, shares = [statistics() for _ in range(3)], np.float32([0.5, 0.3, 0.2])
+    expected = jax.tree.map(lambda *x: np.einsum("s,s...->...", shares, np.stack(x)), *styles)
+    for mixed in (mix_statistics(styles, shares), jax.jit(mix_statistics)(styles, shares)):
+        assert isinstance(mixed["moments"]["a"], Moments)
+        jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5), mixed, expected)
+
+
+@pytest.mark.parametrize("shape", [(20, 24, 3), (39, 47, 3)])
+@pytest.mark.parametrize("features", ["vgg19", "wavelet"])
+def test_counted_positions_are_those_of_the_features(features, shape):
+    layers = ("relu1_1", "relu2_1") if features == "vgg19" else ("scale1", "luma2")
+    extractor = wavelet() if features == "wavelet" else vgg(features, use_winograd=True)
+    params = {} if features == "wavelet" else extractor.prepare(vgg_params(features, layers))
+    found = extractor.apply(params, jnp.asarray(picture(*shape[:2])), layers)
+    expected = {layer: x.shape[0] * x.shape[1] for layer, x in found.items()}
+    counted = count_positions(extractor, params, shape, (*layers, PIXELS, layers[0]))
+    assert counted == {PIXELS: shape[0] * shape[1], **expected}

@@ -1,16 +1,21 @@
 """Each recipe against its published formula, written out slowly, on random features and real pictures."""
 
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import EXAMPLES, vgg_params
+from conftest import EXAMPLES, make_loss_weights, make_targets, vgg_params
 
 from jax_nst import Config, load_image, stylize
-from jax_nst.losses.recipes import RECIPES
-from jax_nst.losses.terms import content_loss, gram_matrix, style_loss
-from jax_nst.models.vgg import extract_features, vgg16, vgg19
-from jax_nst.transfer.network import Network
-from jax_nst.transfer.problem import make_problem
+from jax_nst.losses import LossWeights, make_objective
+from jax_nst.losses.content import CONTENT
+from jax_nst.losses.gram import GRAM
+from jax_nst.losses.recipes import RECIPE_NAMES, RECIPES, STYLE_TERMS, Recipe, find_recipe
+from jax_nst.losses.term import PIXELS
+from jax_nst.losses.variation import TOTAL_VARIATION
+from jax_nst.models.vgg import vgg
+from jax_nst.models.wavelet import wavelet
 
 
 def raw_gram(features):
@@ -30,20 +35,32 @@ def squares(f, p):
     return float(np.sum((np.asarray(f, np.float64) - np.asarray(p, np.float64)) ** 2))
 
 
-# The formulas as published; f and s are features of the picture and of the style, of the same size.
-CONTENT = {
-    "normalized": lambda f, p: np.mean((f - p) ** 2) / np.mean(p**2),
-    "gatys2015": lambda f, p: 0.5 * squares(f, p),
-    "coursera": lambda f, p: squares(f, p) / (4 * f.size),
-    "nazianafis": lambda f, p: squares(f, p) / f.size,
-    "udacity": lambda f, p: squares(f, p) / f.size,
-    "sushant097": lambda f, p: squares(f, p) / f.size,
+# The formulas as published, by name and network; f are features of the picture, p of the content and s of
+# the style, all of the same size.
+def _content_normalized(f, p):
+    return np.mean((f - p) ** 2) / np.mean(p**2)
+
+
+CONTENT_FORMULAS = {
+    ("normalized", None): _content_normalized,
+    ("normalized", "wavelet"): _content_normalized,
+    ("gatys2015", "vgg19"): lambda f, p: 0.5 * squares(f, p),
+    ("coursera", "vgg19"): lambda f, p: squares(f, p) / (4 * f.size),
+    ("nazianafis", "vgg19"): lambda f, p: squares(f, p) / f.size,
+    ("udacity", "vgg19"): lambda f, p: squares(f, p) / f.size,
+    ("sushant097", "vgg16"): lambda f, p: squares(f, p) / f.size,
 }
 
 
 def _style_normalized(f, s):
     g, a = raw_gram(f) / positions(f), raw_gram(s) / positions(s)
     return np.mean((g - a) ** 2) / np.mean(a**2)
+
+
+def _style_of_entries(f, s):
+    g, a = raw_gram(f) / positions(f), raw_gram(s) / positions(s)
+    power = np.maximum(np.diagonal(a), 1e-3)
+    return np.mean((g - a) ** 2 / np.outer(power, power))
 
 
 def _style_gatys(f, s):
@@ -64,28 +81,65 @@ def _style_udacity(f, s):
     return np.mean((raw_gram(f) - raw_gram(s)) ** 2) / f.size
 
 
-STYLE = {
-    "normalized": _style_normalized,
-    "gatys2015": _style_gatys,
-    "coursera": _style_coursera,
-    "nazianafis": _style_nazianafis,
-    "udacity": _style_udacity,
-    "sushant097": _style_udacity,
+STYLE_FORMULAS = {
+    ("normalized", None): _style_normalized,
+    ("normalized", "wavelet"): _style_of_entries,
+    ("gatys2015", "vgg19"): _style_gatys,
+    ("coursera", "vgg19"): _style_coursera,
+    ("nazianafis", "vgg19"): _style_nazianafis,
+    ("udacity", "vgg19"): _style_udacity,
+    ("sushant097", "vgg16"): _style_udacity,
 }
-LAYER_WEIGHTS = {
-    "normalized": (0.2,) * 5,
-    "gatys2015": (0.2,) * 5,
-    "coursera": (0.2,) * 5,
-    "nazianafis": (0.2,) * 5,
-    "udacity": (1.0, 0.75, 0.2, 0.2, 0.2),
-    "sushant097": (1.0,) * 4,
+_FIRST = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+_SCALES = ("scale1", "scale2", "scale3", "scale4", "scale5")
+# Content layers, style layers and the factors of these.
+LAYERS = {
+    ("normalized", None): (("relu4_2",), _FIRST, (0.2,) * 5),
+    ("normalized", "wavelet"): (("luma2", "luma3"), _SCALES, (0.2,) * 5),
+    ("gatys2015", "vgg19"): (("relu4_2",), _FIRST, (0.2,) * 5),
+    ("coursera", "vgg19"): (("relu4_2",), _FIRST, (0.2,) * 5),
+    ("nazianafis", "vgg19"): (("relu4_2",), _FIRST, (0.2,) * 5),
+    ("udacity", "vgg19"): (("relu4_2",), _FIRST, (1.0, 0.75, 0.2, 0.2, 0.2)),
+    ("sushant097", "vgg16"): (
+        ("relu4_3",),
+        ("relu1_2", "relu2_2", "relu3_3", "relu4_3"),
+        (1.0, 1.0, 1.0, 1.0),
+    ),
 }
-STYLE_LAYERS = {
-    name: ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
-    for name in RECIPES
-    if name != "sushant097"
-} | {"sushant097": ("relu1_2", "relu2_2", "relu3_3", "relu4_3")}
-CONTENT_LAYER = dict.fromkeys(RECIPES, "relu4_2") | {"sushant097": "relu4_3"}
+# Factors of content, style and total variation: those that paint with Keras' kernels.
+_TORCHVISION = (255 * 0.225) ** 2
+LOSS_WEIGHTS = {
+    ("normalized", None): (1, 1000, 65),
+    ("normalized", "wavelet"): (1, 1000, 5),
+    ("gatys2015", "vgg19"): (1, 1e7, 0),
+    ("coursera", "vgg19"): (10, 40, 0),
+    ("nazianafis", "vgg19"): (1e5, 3e4, 1),
+    ("udacity", "vgg19"): (1, 1e6 / _TORCHVISION, 0),
+    ("sushant097", "vgg16"): (10, 1e4 / _TORCHVISION, 0),
+}
+
+of_every_recipe = pytest.mark.parametrize(
+    "recipe", RECIPES, ids=lambda recipe: f"{recipe.name}-{recipe.network or 'any'}"
+)
+
+
+def key_of(recipe):
+    return recipe.name, recipe.network
+
+
+def resolved_terms(recipe, extractor):
+    """The terms of a recipe, with the default layers of the extractor where it names none."""
+    default = {"content": extractor.content_layers, "style": extractor.style_layers, None: (PIXELS,)}
+    return tuple(
+        dataclasses.replace(term, layers=term.layers or default[term.reference]) for _, term in recipe.terms
+    )
+
+
+def resolved_weights(recipe, terms):
+    """The loss weights of a recipe: a term without factors for its layers is their mean."""
+    equal = make_loss_weights(terms, *(weight for weight, _ in recipe.terms))
+    own = {term.name: np.float32(term.layer_weights) for term in terms if term.layer_weights}
+    return LossWeights(equal.terms, {**equal.layers, **own})
 
 
 def variation(name, pixels):
@@ -96,77 +150,114 @@ def variation(name, pixels):
 
 
 def test_every_recipe_is_tested():
-    assert set(CONTENT) == set(STYLE) == set(RECIPES)
+    keys = [key_of(recipe) for recipe in RECIPES]
+    assert len(set(keys)) == len(keys)
+    assert set(CONTENT_FORMULAS) == set(STYLE_FORMULAS) == set(LAYERS) == set(LOSS_WEIGHTS) == set(keys)
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_formulas_on_random_features(name, rng):
-    recipe = RECIPES[name]
+@of_every_recipe
+def test_formulas_on_random_features(recipe, rng):
     f, p, s = rng.random((3, 6, 5, 7)).astype(np.float32)
-    content = content_loss(f, p, recipe.content_scale(jnp.asarray(p)))
-    assert float(content) == pytest.approx(CONTENT[name](f, p), rel=1e-4)
-    gram, target = gram_matrix(f), gram_matrix(s)
-    style = style_loss(gram, target, recipe.style_scale(target, positions(f), False))
-    assert float(style) == pytest.approx(STYLE[name](f, s), rel=1e-4)
+    (_, content), (_, style), _ = recipe.terms
+    for term, reference, formulas in ((content, p, CONTENT_FORMULAS), (style, s, STYLE_FORMULAS)):
+        target = term.target(term.statistic(jnp.asarray(reference)), positions(f))
+        loss = term.distance(term.statistic(jnp.asarray(f)), target)
+        assert float(loss) == pytest.approx(formulas[key_of(recipe)](f, reference), rel=1e-4)
 
 
-def test_relative_to_entries_is_relative_to_the_power_of_both_channels(rng):
-    f, s = rng.random((2, 6, 5, 7)).astype(np.float32) * np.logspace(-1, 2, 7, dtype=np.float32)
-    g, a = (np.asarray(gram_matrix(x), np.float64) for x in (f, s))
-    slow = np.mean(
-        [((g[i, j] - a[i, j]) / np.sqrt(a[i, i] * a[j, j])) ** 2 for i in range(7) for j in range(7)]
-    )
-    coefficient = RECIPES["normalized"].style_scale(gram_matrix(s), 30, True)
-    assert float(style_loss(gram_matrix(f), gram_matrix(s), coefficient)) == pytest.approx(slow, rel=1e-4)
-
-
-@pytest.mark.parametrize("name", RECIPES)
-def test_whole_loss_on_a_real_pair(name):
-    """The examples, through the network, all terms, the published layers and weights."""
-    content, style = (load_image(EXAMPLES / f"{name}.jpg", 40) for name in ("cat", "cypresses"))
-    style = style[: content.shape[0]]  # at one size the published formula needs no reading
-    content = content[: style.shape[0]]
-    network = "vgg16" if name == "sushant097" else "vgg19"
-    params = vgg_params(network, ("relu5_1",))
+@of_every_recipe
+def test_losses_and_total_on_a_real_pair(recipe):
+    """The examples, through the network: all terms, with the published layers and weights."""
+    size = 72 if recipe.network == "wavelet" else 40
+    content, style = (load_image(EXAMPLES / f"{name}.jpg", size) for name in ("cat", "cypresses"))
+    height = min(len(content), len(style))
+    content, style = (
+        content[:height],
+        style[:height],
+    )  # at equal sizes the published formulas apply as printed
     start = np.clip(content + 0.1 * (style - content), 0, 1)
-    config = Config(recipe=name, features=network, size=40)
-    extractor = {"vgg19": vgg19, "vgg16": vgg16}[network]()
-    problem = make_problem(Network(extractor, params, None), content, [style], config=config)
-    actual = problem.score(start)
+    extractor = wavelet() if recipe.network == "wavelet" else vgg(recipe.network or "vgg19")
+    params = {} if recipe.network == "wavelet" else vgg_params(extractor.name, ("relu5_1",))
+    terms = resolved_terms(recipe, extractor)
+    targets = make_targets(extractor, terms, params, content, style)
+    total, actual = make_objective(extractor, terms)(
+        jnp.asarray(start), params, targets, resolved_weights(recipe, terms)
+    )
 
-    layers = (*STYLE_LAYERS[name], CONTENT_LAYER[name])
+    key = key_of(recipe)
+    content_layers, style_layers, factors = LAYERS[key]
+    wanted = (*style_layers, *content_layers)
     f, p, s = (
-        {k: np.asarray(v) for k, v in extract_features(params, jnp.asarray(x), layers).items()}
+        {k: np.asarray(v) for k, v in extractor.apply(params, jnp.asarray(x), wanted).items()}
         for x in (start, content, style)
     )
-    layer = CONTENT_LAYER[name]
-    assert float(actual.content) == pytest.approx(CONTENT[name](f[layer], p[layer]), rel=1e-3)
-    slow = sum(
-        weight * STYLE[name](f[layer], s[layer])
-        for layer, weight in zip(STYLE_LAYERS[name], LAYER_WEIGHTS[name], strict=True)
+    slow_content = np.mean([CONTENT_FORMULAS[key](f[layer], p[layer]) for layer in content_layers])
+    slow_style = sum(
+        factor * STYLE_FORMULAS[key](f[layer], s[layer])
+        for layer, factor in zip(style_layers, factors, strict=True)
     )
-    assert float(actual.style) == pytest.approx(slow, rel=1e-3)
-    assert float(actual.tv) == pytest.approx(variation(name, start), rel=1e-3)
-    recipe = RECIPES[name]
-    tv_weight = 65 if name == "normalized" else recipe.tv_weight
-    total = (
-        recipe.content_weight * actual.content + recipe.style_weight * actual.style + tv_weight * actual.tv
-    )
-    assert float(actual.total) == pytest.approx(float(total), rel=1e-5)
+    slow_tv = variation(recipe.name, start)
+    assert list(actual) == ["content", "style", "tv"]
+    assert float(actual["content"]) == pytest.approx(slow_content, rel=1e-3)
+    assert float(actual["style"]) == pytest.approx(slow_style, rel=1e-3)
+    assert float(actual["tv"]) == pytest.approx(slow_tv, rel=1e-3)
+    slow_total = np.dot(LOSS_WEIGHTS[key], [slow_content, slow_style, slow_tv])
+    assert float(total) == float(actual.total) == pytest.approx(slow_total, rel=1e-3)
+    exact_total = np.dot(LOSS_WEIGHTS[key], [float(loss) for loss in actual.values()])
+    assert float(total) == pytest.approx(exact_total, rel=1e-5)
+
+
+def test_a_mean_over_layers_is_taken_of_normalized_alone():
+    assert {recipe.name for recipe in RECIPES if recipe.mean_over_layers} == {"normalized"}
 
 
 def test_published_weights_are_kept_beside_the_calibrated_ones():
-    assert RECIPES["gatys2015"].published == (1, 1000, 0)
-    assert RECIPES["udacity"].published == (1, 1e6, 0)
-    assert RECIPES["sushant097"].published == (10, 1e4, 0)
-    coursera, nazianafis = RECIPES["coursera"], RECIPES["nazianafis"]
-    assert (coursera.content_weight, coursera.style_weight) == (10, 40)
-    assert (nazianafis.content_weight, nazianafis.style_weight, nazianafis.tv_weight) == (1e5, 3e4, 1)
-    assert all(recipe.published is None for recipe in (coursera, nazianafis, RECIPES["normalized"]))
+    recipes = {recipe.name: recipe for recipe in RECIPES if recipe.network != "wavelet"}
+    assert recipes["gatys2015"].published == (1, 1000, 0)
+    assert recipes["udacity"].published == (1, 1e6, 0)
+    assert recipes["sushant097"].published == (10, 1e4, 0)
+    coursera, nazianafis = recipes["coursera"], recipes["nazianafis"]
+    assert [weight for weight, _ in coursera.terms] == [10, 40, 0]
+    assert [weight for weight, _ in nazianafis.terms] == [1e5, 3e4, 1]
+    assert all(recipe.published is None for recipe in (coursera, nazianafis, recipes["normalized"]))
 
 
-def test_a_recipe_paints(shared):
-    """One published recipe end to end on the real kernels: the loss falls far."""
+def test_a_recipe_is_found_by_name_and_extractor():
+    assert RECIPE_NAMES == ("normalized", "gatys2015", "coursera", "nazianafis", "udacity", "sushant097")
+    assert find_recipe("normalized", "wavelet").network == "wavelet"
+    assert find_recipe("normalized", "vgg19").network is None
+    assert find_recipe("normalized", "vgg19-lite").network is None
+    assert find_recipe("coursera", "vgg16").network == "vgg19"
+    with pytest.raises(
+        ValueError, match="unknown recipe 'gatys'; the valid ones are normalized, gatys2015,"
+    ):
+        find_recipe("gatys", "vgg19")
+
+
+def test_style_terms_have_names_of_their_own_and_statistics_that_can_be_averaged():
+    assert list(STYLE_TERMS) == ["gram", "moments", "cross_layer"]
+    assert len({term.name for term in STYLE_TERMS.values()}) == len(STYLE_TERMS)
+    assert {(term.reference, term.combine) for term in STYLE_TERMS.values()} == {("style", "additive")}
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        ((1.0, GRAM), (2.0, GRAM)),
+        ((1.0, CONTENT), (1.0, dataclasses.replace(TOTAL_VARIATION, name="total"))),
+    ],
+)
+def test_terms_of_a_recipe_need_names_of_their_own(terms):
+    with pytest.raises(ValueError, match=r"the terms of recipe mine .* name of its own, other than total"):
+        Recipe("mine", terms)
+
+
+def test_a_recipe_of_two_style_terms_is_valid():
+    recipe = Recipe("mine", tuple((1.0, term) for term in STYLE_TERMS.values()))
+    assert [term.name for _, term in recipe.terms] == ["style", "moments", "cross_layer"]
+
+
+def test_a_published_recipe_lowers_its_loss_on_real_kernels(shared):
     from jax_nst import load_params
 
     params = load_params(shared / "weights" / "vgg19_blocks1-3.h5")

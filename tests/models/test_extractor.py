@@ -1,28 +1,21 @@
-import jax
+"""What every extractor promises, of VGG and of the wavelets."""
+
+import functools
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import picture, vgg_params
 
-from jax_nst.models.extractor import choose_precision
-from jax_nst.models.partition import bands
-from jax_nst.models.vgg import vgg19
+from jax_nst.models.vgg import vgg
 from jax_nst.models.wavelet import wavelet
 
+vgg19 = functools.partial(vgg, "vgg19")
 EXTRACTORS = [(vgg19, ("relu1_1", "conv2_2", "relu3_1")), (wavelet, ("luma1", "scale1", "scale2"))]
 
 
-@pytest.mark.parametrize(
-    ("platform", "expected"), [("cpu", "float32"), ("gpu", "tf32"), ("tpu", "bfloat16")]
-)
-def test_auto_is_what_the_device_is_made_for(platform, expected, monkeypatch):
-    monkeypatch.setattr(jax, "default_backend", lambda: platform)
-    assert choose_precision("auto") == expected
-    assert choose_precision("bfloat16") == "bfloat16"
-
-
 @pytest.mark.parametrize(("make", "layers"), EXTRACTORS)
-def test_stages_give_every_layer_once_and_no_more_than_needed(make, layers):
+def test_stages_return_every_layer_once_and_only_those_needed_are_built(make, layers):
     extractor, pixels = make(), jnp.asarray(picture(24, 32))
     params = vgg_params("vgg19", layers) if make is vgg19 else {}
     carry, found = pixels, []
@@ -32,28 +25,6 @@ def test_stages_give_every_layer_once_and_no_more_than_needed(make, layers):
     assert sorted(found) == sorted(layers)
     assert list(extractor.apply(params, pixels, layers[::-1])) == list(layers[::-1])
     assert len(extractor.stages(layers[:1])) == 1
-
-
-@pytest.mark.parametrize("shape", [(40, 24), (39, 23), (18, 64)])
-@pytest.mark.parametrize(("make", "layers"), EXTRACTORS)
-def test_in_bands_of_rows_they_are_those_of_the_whole(make, layers, shape, monkeypatch):
-    extractor, pixels = make(), jnp.asarray(picture(*shape))
-    params = vgg_params("vgg19", layers) if make is vgg19 else {}
-    whole = extractor.apply(params, pixels, layers)
-    monkeypatch.setattr("jax_nst.models.partition._BAND", 100)
-    parts = bands(extractor.stages(layers)[0], pixels, extractor.reach)
-    assert len(parts) == 3
-    assert [part.rows.start for part in parts[1:]] == [part.rows.stop for part in parts[:-1]]
-    assert sum(part.share for part in parts) == pytest.approx(1)
-    in_bands = extractor.apply(params, pixels, layers)
-    for layer in layers:
-        assert in_bands[layer].shape == whole[layer].shape
-        np.testing.assert_allclose(in_bands[layer], whole[layer], rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.parametrize(("height", "count"), [(511, 1), (512, 2), (768, 3), (4096, 3)])
-def test_only_large_ones_are_computed_in_bands(height, count):
-    assert len(bands(vgg19().stages(("relu1_1",))[0], jnp.zeros((height, 512, 3)), 4)) == count
 
 
 @pytest.mark.parametrize("precision", ["tf32", "bfloat16"])
@@ -71,12 +42,39 @@ def test_features_in_a_lower_precision_are_nearly_the_same(make, layers, precisi
 
 
 @pytest.mark.parametrize("make", [vgg19, wavelet])
-def test_an_unknown_precision(make):
+def test_an_unknown_precision_is_refused(make):
     with pytest.raises(ValueError, match="unknown precision 'float8'; the valid ones are float32, tf32"):
         make(precision="float8")
 
 
 @pytest.mark.parametrize("make", [vgg19, wavelet])
-def test_one_extractor_of_each_kind(make):
-    """Programs are cached by them."""
+def test_equal_arguments_make_the_same_object(make):
+    """Programs are cached by extractor."""
     assert make() is make(precision="float32") is not make(precision="bfloat16")
+
+
+@pytest.mark.parametrize(("make", "layers"), EXTRACTORS)
+def test_params_of_an_extractor_that_prepares_nothing_pass_through(make, layers):
+    params = {"conv1_1": object()}
+    assert make().prepare(params) is params
+    assert make().plain(params) is params
+
+
+@pytest.mark.parametrize(
+    ("extractor", "advice"),
+    [
+        (wavelet(), ""),
+        (vgg("vgg19"), ""),
+        (vgg("vgg19-lite"), "; for more take features vgg19, the whole network"),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_an_unknown_layer_is_refused_with_the_valid_ones(extractor, advice):
+    extractor.check_layers(extractor.layers)
+    with pytest.raises(ValueError, match="unknown layer 'relu9_9'") as raised:
+        extractor.check_layers((extractor.layers[0], "relu9_9"))
+    valid = ", ".join(extractor.layers)
+    assert (
+        str(raised.value)
+        == f"unknown layer 'relu9_9' of {extractor.name}; the valid ones are {valid}{advice}"
+    )

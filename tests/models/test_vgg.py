@@ -1,4 +1,4 @@
-"""The network against Keras' own, layer by layer, and what else is said of it."""
+"""VGG against Keras' own networks, layer by layer; its poolings, preparation and errors."""
 
 import jax
 import jax.numpy as jnp
@@ -59,55 +59,69 @@ def test_every_layer_equals_keras(network):
     assert max(errors.values()) < 1e-5, errors
 
 
-def test_prepared_every_layer_equals_keras(monkeypatch):
-    """By Winograd's algorithm, that is, at any size."""
+def test_every_layer_by_winograd_equals_keras(monkeypatch):
+    """At any size."""
     monkeypatch.setattr(vgg, "_WINOGRAD_POSITIONS", 0)
     pixels, layers = picture(37, 50), vgg.LAYERS["vgg19"]
     expected = keras_features(keras_model("vgg19"), pixels)
-    params = vgg.vgg19().prepare(vgg_params("vgg19", layers[-1:]))
+    params = vgg.vgg("vgg19", use_winograd=True).prepare(vgg_params("vgg19", layers[-1:]))
     assert set(params["winograd"]) == {conv for conv in vgg.conv_names("vgg19") if conv > "conv2_1"}
-    actual = vgg.vgg19().apply(params, jnp.asarray(pixels), layers)
+    actual = vgg.vgg("vgg19", use_winograd=True).apply(params, jnp.asarray(pixels), layers)
     errors = {layer: relative_error(actual[layer], expected[layer]) for layer in expected}
     assert max(errors.values()) < 1e-5, errors
-    plain = vgg.vgg19().apply(vgg_params("vgg19", layers[-1:]), jnp.asarray(pixels), layers)
+    plain = vgg.vgg("vgg19", use_winograd=True).apply(
+        vgg_params("vgg19", layers[-1:]), jnp.asarray(pixels), layers
+    )
     assert any((actual[layer] != plain[layer]).any() for layer in layers)  # it was another algorithm
 
 
-def test_prepared_gradient_is_the_same(monkeypatch):
+def test_gradient_by_winograd_is_that_of_the_convolutions(monkeypatch):
     """In float64: in float32 the two round to different maxima here and there."""
     monkeypatch.setattr(vgg, "_WINOGRAD_POSITIONS", 0)
     params = vgg_params("vgg19", ("relu3_2",), np.float64)
 
     def gradient(params):
         def energy(pixels):
-            return jnp.sum(jnp.square(vgg.vgg19().apply(params, pixels, ("relu3_2",))["relu3_2"]))
+            return jnp.sum(
+                jnp.square(
+                    vgg.vgg("vgg19", use_winograd=True).apply(params, pixels, ("relu3_2",))["relu3_2"]
+                )
+            )
 
         return jax.jit(jax.grad(energy))(jnp.asarray(picture(37, 50), jnp.float64))
 
     with jax.enable_x64(True):
         expected = np.asarray(gradient(params))
-        assert relative_error(gradient(vgg.vgg19().prepare(params)), expected) < 1e-10
+        assert (
+            relative_error(gradient(vgg.vgg("vgg19", use_winograd=True).prepare(params)), expected) < 1e-10
+        )
 
 
-def test_preparing_again_changes_nothing_and_bfloat16_needs_none():
+def test_preparing_is_idempotent_and_bfloat16_or_other_devices_need_none():
     params = vgg_params("vgg19", ("relu3_1",))
-    once = vgg.vgg19().prepare(params)
+    once = vgg.vgg("vgg19", use_winograd=True).prepare(params)
     assert once.keys() == {*params, "winograd"}
-    twice = vgg.vgg19().prepare(once)
+    twice = vgg.vgg("vgg19", use_winograd=True).prepare(once)
     assert jax.tree.all(jax.tree.map(np.array_equal, once, twice))
-    assert vgg.vgg19().plain(once) == vgg.vgg19().plain(params) == params
+    assert (
+        vgg.vgg("vgg19", use_winograd=True).plain(once)
+        == vgg.vgg("vgg19", use_winograd=True).plain(params)
+        == params
+    )
     assert vgg.network_of(once) == "vgg19"
-    assert vgg.vgg19(precision="bfloat16").prepare(params) is params
+    assert vgg.vgg("vgg19", precision="bfloat16", use_winograd=True).prepare(params) is params
+    assert vgg.vgg("vgg19").prepare(params) is params
+    assert vgg.vgg("vgg19").plain(params) is params
     shallow = vgg_params("vgg19", ("relu2_1",))
-    assert vgg.vgg19().prepare(shallow) is shallow
+    assert vgg.vgg("vgg19", use_winograd=True).prepare(shallow) is shallow
 
 
-def test_bfloat16_leaves_kernels_that_were_transformed_for_float32(monkeypatch):
+def test_bfloat16_ignores_kernels_that_were_transformed_for_float32(monkeypatch):
     monkeypatch.setattr(vgg, "_WINOGRAD_POSITIONS", 0)
     params = vgg_params("vgg19", ("relu2_2",))
-    prepared = vgg.vgg19().prepare(params)
+    prepared = vgg.vgg("vgg19", use_winograd=True).prepare(params)
     assert "winograd" in prepared
-    lower, pixels = vgg.vgg19(precision="bfloat16"), jnp.asarray(picture(37, 50))
+    lower, pixels = vgg.vgg("vgg19", precision="bfloat16", use_winograd=True), jnp.asarray(picture(37, 50))
     for features in zip(
         *(lower.apply(given, pixels, ("relu2_2",)).values() for given in (params, prepared)), strict=True
     ):
@@ -131,7 +145,7 @@ def test_real_kernels_see_edges(shared):
 
 @pytest.mark.parametrize("pooling", vgg.POOLINGS)
 @pytest.mark.parametrize("shape", [(6, 8, 3), (5, 7, 2)])
-def test_pool_of_windows(pooling, shape, rng):
+def test_pool_reduces_2x2_windows(pooling, shape, rng):
     x = rng.normal(size=shape).astype(np.float32)
     reduce = {"max": np.max, "average": np.mean}[pooling]
     expected = [
@@ -155,15 +169,15 @@ def test_max_pool_gradient_goes_to_the_maximum(rng):
     np.testing.assert_allclose(actual, jax.grad(reference)(x))
 
 
-def test_average_pooling_is_another_network():
+def test_average_pooling_changes_the_features():
     params = vgg_params("vgg19", ("relu2_1",))
     pixels = jnp.asarray(picture(16, 16))
-    maximum = vgg.vgg19().apply(params, pixels, ("relu2_1",))["relu2_1"]
-    average = vgg.vgg19(pooling="average").apply(params, pixels, ("relu2_1",))["relu2_1"]
+    maximum = vgg.vgg("vgg19").apply(params, pixels, ("relu2_1",))["relu2_1"]
+    average = vgg.vgg("vgg19", pooling="average").apply(params, pixels, ("relu2_1",))["relu2_1"]
     assert relative_error(average, np.asarray(maximum)) > 0.01
 
 
-def test_cut_after_the_deepest_layer():
+def test_the_network_is_cut_after_the_deepest_layer():
     params = vgg_params("vgg19", ("conv2_1",))
     assert list(params) == ["conv1_1", "conv1_2", "conv2_1"]
     features = extract_features(params, jnp.asarray(picture(8, 8)), ("conv2_1", "relu1_2"))
@@ -174,7 +188,7 @@ def test_cut_after_the_deepest_layer():
 
 
 def test_plain_jit_and_vmap_agree():
-    extractor, layers = vgg.vgg19(), ("relu1_1", "conv2_2")
+    extractor, layers = vgg.vgg("vgg19"), ("relu1_1", "conv2_2")
     params = vgg_params("vgg19", layers)
     batch = np.stack([picture(12, 16, seed) for seed in range(3)])
     mapped = jax.jit(jax.vmap(lambda x: extractor.apply(params, x, layers)))(batch)
@@ -184,29 +198,26 @@ def test_plain_jit_and_vmap_agree():
             assert relative_error(mapped[layer][index], np.asarray(single[layer])) < 1e-5
 
 
-def test_network_is_known_by_its_params():
+def test_network_is_recognised_by_its_params():
     assert vgg.network_of(vgg_params("vgg19", ("relu4_1",))) == "vgg19"
     assert vgg.network_of(vgg_params("vgg16", ("relu4_1",))) == "vgg16"
     assert vgg.network_of(vgg_params("vgg16", ("relu3_3",))) == "vgg19"
 
 
-def test_unknown_names_are_answered_with_the_valid_ones():
+@pytest.mark.parametrize("network", vgg.CONVOLUTIONS)
+def test_default_layers_are_of_the_network(network):
+    extractor = vgg.vgg(network)
+    extractor.check_layers((*extractor.content_layers, *extractor.style_layers))
+    assert extractor.name == network
+    assert extractor is vgg.vgg(network, pooling="max", precision="float32", use_winograd=False)
+
+
+def test_unknown_names_are_refused_with_the_valid_ones():
     with pytest.raises(ValueError, match=r"unknown layer 'relu9_9' of vgg19; .*conv1_1, relu1_1"):
         extract_features(vgg_params("vgg19", ("relu1_1",)), jnp.zeros((4, 4, 3)), ("relu9_9",))
     with pytest.raises(ValueError, match="the valid ones are max, average"):
-        vgg.vgg19(pooling="median")
-
-
-def test_a_window_with_a_halo_has_the_features_of_the_whole():
-    """Stride and halo are what a tile needs: inside them nothing changes outside counts."""
-    extractor, layers = vgg.vgg19(), ("relu3_1",)
-    params = vgg_params("vgg19", layers)
-    stride, halo = extractor.stride(layers), extractor.halo(layers)
-    assert (stride, halo) == (4, 12)
-    assert extractor.halo(("relu5_1",)) == 80
-    pixels = jnp.asarray(picture(64, 64))
-    whole = extractor.apply(params, pixels, layers)["relu3_1"]
-    window = pixels[16 - halo : 32 + halo, 24 - halo : 40 + halo]
-    tile = extractor.apply(params, window, layers)["relu3_1"]
-    inner = slice(halo // stride, halo // stride + 16 // stride)
-    assert relative_error(tile[inner, inner], np.asarray(whole[4:8, 6:10])) < 1e-5
+        vgg.vgg("vgg19", pooling="median")
+    with pytest.raises(
+        ValueError, match="unknown network 'vgg11'; the valid ones are vgg19, vgg16, vgg19-lite"
+    ):
+        vgg.vgg("vgg11")

@@ -1,4 +1,4 @@
-"""Winograd's algorithm beside a convolution in slow NumPy."""
+"""Winograd's algorithm against a convolution in slow NumPy."""
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ def arrays(shape, dtype=np.float64):
 
 
 def slow_convolution(x, kernel):
-    """Each output by itself: the sum over nine neighbours, zeros around."""
+    """Output by output: the sum over nine neighbours, with zeros around the picture."""
     h, w, _ = x.shape
     padded = np.pad(x, ((1, 1), (1, 1), (0, 0)))
     y = np.zeros((h, w, kernel.shape[-1]))
@@ -36,7 +36,7 @@ def tiles(request, monkeypatch):
 
 @pytest.mark.usefixtures("tiles")
 @pytest.mark.parametrize("shape", SHAPES)
-def test_is_the_convolution(shape):
+def test_output_equals_the_convolution(shape):
     x, kernel = arrays(shape)
     with jax.enable_x64(True):
         y = winograd.convolve(jnp.asarray(x), winograd.transform(kernel))
@@ -46,7 +46,7 @@ def test_is_the_convolution(shape):
 
 @pytest.mark.usefixtures("tiles")
 @pytest.mark.parametrize("shape", SHAPES)
-def test_gradient_is_that_of_the_convolution(shape):
+def test_gradient_equals_that_of_the_convolution(shape):
     """The transpose: <convolve(x), y> = <x, gradient>, for every x."""
     x, kernel = arrays(shape)
     with jax.enable_x64(True):
@@ -60,7 +60,7 @@ def test_gradient_is_that_of_the_convolution(shape):
             np.testing.assert_allclose(np.vdot(other, gradient), expected, rtol=1e-10, atol=1e-12)
 
 
-def test_rounds_as_a_convolution_does():
+def test_rounding_error_is_that_of_a_convolution():
     """In float32, 128 channels; relative to the outputs' size."""
     x, kernel = arrays((32, 32, 128, 16), np.float32)
     exact = slow_convolution(x, kernel)
@@ -69,7 +69,7 @@ def test_rounds_as_a_convolution_does():
     assert np.sqrt(np.mean((y - exact) ** 2) / np.mean(exact**2)) < 3e-6
 
 
-def test_plain_jitted_and_vmapped_are_the_same():
+def test_plain_jit_and_vmap_agree():
     x, kernel = arrays((9, 14, 6, 4), np.float32)
     transformed = winograd.transform(kernel)
     plain = winograd.convolve(jnp.asarray(x), transformed)
@@ -79,7 +79,7 @@ def test_plain_jitted_and_vmapped_are_the_same():
 
 
 def test_the_gradient_of_the_kernel_is_nan():
-    """It is not computed, and must not pass for one."""
+    """It is not computed; zeros would pass for a gradient."""
     x, kernel = arrays((4, 4, 2, 2), np.float32)
     gradient = jax.grad(lambda k: jnp.sum(winograd.convolve(jnp.asarray(x), k)))(winograd.transform(kernel))
     assert np.isnan(gradient).all()

@@ -1,4 +1,4 @@
-"""In processes of their own: the cache is chosen once in a process."""
+"""The cache is configured once per process, so each test runs the program in a new one."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from jax_nst.runtime.compilation import keep_compiled
 
 
 def paint(folder, *arguments, **environment):
-    """Runs the program; the environment of the tests has a cache of its own, which is left out here."""
+    """Runs the program without the compilation cache that the tests themselves use."""
     kept = {name: value for name, value in os.environ.items() if "CACHE" not in name}
     command = [
         sys.executable, str(ROOT / "main.py"), "--content", "c.png", "--style", "s.png", "--steps", "1",
@@ -34,7 +34,7 @@ def compiled_in(folder):
     return {path.name: path.stat().st_size for path in folder.rglob("*-cache")}
 
 
-def test_compiled_programs_are_kept_in_the_users_cache_and_found_again(folder):
+def test_auto_caches_in_the_users_folder_and_reuses_programs(folder):
     home = {"XDG_CACHE_HOME": str(folder / "home")}
     assert paint(folder, "--output", "a.png", **home).returncode == 0
     kept = compiled_in(folder / "home")
@@ -44,7 +44,7 @@ def test_compiled_programs_are_kept_in_the_users_cache_and_found_again(folder):
     assert (folder / "a.png").read_bytes() == (folder / "b.png").read_bytes()
 
 
-def test_a_folder_may_be_named_or_none(folder):
+def test_given_folder_off_and_jax_setting_are_respected(folder):
     home = {"XDG_CACHE_HOME": str(folder / "home")}
     assert paint(folder, "--compilation_cache", "named/here", **home).returncode == 0
     assert compiled_in(folder / "named" / "here")
@@ -59,13 +59,13 @@ def test_a_folder_may_be_named_or_none(folder):
     assert not compiled_in(folder / "home")
 
 
-def test_a_folder_that_will_not_do(tmp_path):
+def test_unusable_folder_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ValueError, match="cannot keep compiled programs"):
+    with pytest.raises(ValueError, match="cannot be used as --compilation_cache"):
         keep_compiled(str(tmp_path / "file"))
 
 
-def test_without_a_cache_folder_it_does_without(folder):
+def test_auto_without_a_writable_folder_does_not_cache(folder):
     (folder / "file").write_text("")
     done = paint(folder, XDG_CACHE_HOME=str(folder / "file"), HOME=str(folder / "file"))
     assert done.returncode == 0, done.stderr

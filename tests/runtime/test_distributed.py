@@ -1,4 +1,4 @@
-"""Two processes over loopback, and what happens when one of them dies."""
+"""Two processes over loopback, and the death of one of them."""
 
 import csv
 import signal
@@ -72,8 +72,8 @@ def test_two_processes_share_a_sweep(tmp_path, inputs):
 
 
 @pytest.mark.parametrize("victim", [0, 1])
-def test_one_dies_the_other_ends_and_the_next_run_picks_up_what_is_missing(victim, tmp_path, inputs):
-    """In the middle of the second batch of three; the other says so, and does not wait for long."""
+def test_death_of_a_process_ends_the_other_and_the_sweep_resumes(victim, tmp_path, inputs):
+    """One process is killed in the second batch of three; the other reports it within seconds."""
     folder = tmp_path / "sweep"
     processes = start_both(folder, inputs, 500)
     while not (folder / "results.csv").exists():
@@ -87,10 +87,10 @@ def test_one_dies_the_other_ends_and_the_next_run_picks_up_what_is_missing(victi
     if victim == 1:
         assert survivor.returncode == 1
         last = said.strip().splitlines()[-1]
-        assert last.startswith("jax_nst: another process has ended or cannot be reached")
+        assert last.startswith("jax_nst: another process has died or cannot be reached")
         assert "--resume" in last
         assert "Traceback" not in said
-    else:  # JAX itself ends those that lose its coordinator
+    else:  # JAX itself ends processes that lose their coordinator
         assert "another task died" in said
     finished = {row["file"] for row in table(folder)}
     assert 0 < len(finished) < 6
@@ -101,8 +101,8 @@ def test_one_dies_the_other_ends_and_the_next_run_picks_up_what_is_missing(victi
     assert before == {file: (folder / file).stat().st_mtime_ns for file in finished}
 
 
-def test_one_that_cannot_go_on_does_not_keep_the_others(tmp_path, inputs):
-    """The first finds a sweep in the folder already; both end at once."""
+def test_error_in_process_0_ends_the_other(tmp_path, inputs):
+    """Process 0 finds a sweep in the folder already; both end at once."""
     (tmp_path / "sweep").mkdir()
     (tmp_path / "sweep" / "settings.json").write_text("{}")
     processes = start_both(tmp_path / "sweep", inputs, 3)
@@ -112,15 +112,15 @@ def test_one_that_cannot_go_on_does_not_keep_the_others(tmp_path, inputs):
     assert "holds a sweep already; add --resume" in said[0]
 
 
-def test_processes_that_do_not_find_each_other(tmp_path, inputs):
+def test_processes_that_cannot_connect_are_an_error(tmp_path, inputs):
     alone = command(tmp_path / "sweep", inputs, 3, "--distributed")
     done = subprocess.run(alone, capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr.startswith("jax_nst: the processes did not find each other")
+    assert done.stderr.startswith("jax_nst: the processes cannot connect")
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_alone_there_is_nobody_to_tell():
+def test_collectives_of_a_single_process_are_the_identity():
     array = np.arange(3)
     assert distributed.is_first()
     assert distributed.num_processes() == 1

@@ -8,7 +8,7 @@ from jax_nst.runtime.memory import _of_groups, first_that_fits, largest_that_fit
 @pytest.mark.parametrize("fixed", [0, 50, 500])
 @pytest.mark.parametrize("limit", [100, 1000, 10**6])
 @pytest.mark.parametrize("guess", [1, 30, 10**6])
-def test_the_largest_batch_that_fits_is_found_in_few_compilations(fixed, limit, guess):
+def test_largest_that_fits_needs_few_compilations(fixed, limit, guess):
     tried = []
 
     def num_bytes(batch):
@@ -23,13 +23,13 @@ def test_the_largest_batch_that_fits_is_found_in_few_compilations(fixed, limit, 
     assert len(set(tried)) == len(tried)
 
 
-def test_all_that_are_wanted_fit_at_the_first_try():
+def test_largest_that_fits_tries_the_upper_bound_first_if_the_guess_exceeds_it():
     tried = []
     assert largest_that_fits(16, 10**9, lambda batch: tried.append(batch) or batch, 100) == 16
     assert tried == [16]
 
 
-def test_memory_of_this_machine():
+def test_limit_of_this_machine_is_plausible():
     assert 10**8 < memory_limit(jax.devices()[0]) < 10**14
 
 
@@ -44,8 +44,8 @@ def write_group(folder, names, limit, used, cached):
 V2, V1 = ("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")
 
 
-def test_memory_of_a_container_is_what_its_limits_leave(tmp_path):
-    """The process is in `job`, within `user`; what files take can be freed."""
+def test_cgroup_v2_limits_of_ancestors_apply(tmp_path):
+    """The process is in `job`, a child of `user`; reclaimable file cache counts as free."""
     own = tmp_path / "cgroup"
     own.write_text("0::/user/job\n")
     assert list(_of_groups(tmp_path, own)) == []
@@ -58,24 +58,24 @@ def test_memory_of_a_container_is_what_its_limits_leave(tmp_path):
     assert list(_of_groups(tmp_path, tmp_path / "none")) == []
 
 
-def test_memory_of_an_older_container(tmp_path):
+def test_cgroup_v1_limit_applies(tmp_path):
     own = tmp_path / "cgroup"
     own.write_text("5:cpu,cpuacct:/docker/a\n4:memory:/docker/a\n1:name=systemd:/docker/a\n")
-    write_group(tmp_path / "memory", V1, 1000, 300, 50)  # its own folders are not seen from within
+    write_group(tmp_path / "memory", V1, 1000, 300, 50)  # inside a container, its own folder is not mounted
     assert list(_of_groups(tmp_path, own)) == [750]
     with (tmp_path / "memory" / "memory.stat").open("a") as file:
-        file.write("total_inactive_file 90\n")  # with that of the groups in it
+        file.write("total_inactive_file 90\n")  # includes descendants
     assert list(_of_groups(tmp_path, own)) == [790]
 
 
-def test_the_least_of_machine_and_container_counts(monkeypatch):
+def test_smallest_limit_applies_and_is_shared_by_devices(monkeypatch):
     monkeypatch.setattr(memory, "_of_groups", lambda: iter([10**12, 1000]))
     assert memory_limit(jax.devices()[0]) == 900
-    monkeypatch.setattr(jax, "local_devices", lambda: [None, None])  # as in a sweep on a CPU
+    monkeypatch.setattr(jax, "local_devices", lambda: [None, None])  # as after `use_cores`
     assert memory_limit(jax.devices()[0]) == 450
 
 
-def test_memory_of_an_accelerator_is_what_it_says():
+def test_limit_of_an_accelerator_comes_from_its_statistics():
     class Device:
         platform = "gpu"
 
@@ -86,7 +86,7 @@ def test_memory_of_an_accelerator_is_what_it_says():
 
 
 @pytest.mark.parametrize(("limit", "expected"), [(100, "a"), (20, "b"), (19, "c"), (1, "c")])
-def test_the_first_choice_that_fits_else_the_last(limit, expected):
+def test_first_that_fits_falls_back_to_the_last(limit, expected):
     tried = []
 
     def make(choice):

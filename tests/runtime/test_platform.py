@@ -1,3 +1,7 @@
+"""The platform records, and the one of this machine."""
+
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -6,25 +10,40 @@ from jax_nst.models.extractor import PRECISIONS
 from jax_nst.runtime.platform import CPU, GPU, TPU, current_platform
 
 
-def test_the_current_platform_is_that_of_jax():
-    found = current_platform()
-    assert found.name == jax.default_backend() == "cpu"
-    assert found.loop_on_device == CPU.loop_on_device
-    assert (found.precision, found.winograd, found.fill_memory) == (CPU.precision, True, False)
-    assert current_platform() is found
+def test_current_platform_of_a_cpu_is_the_cpu_record_with_options_for_the_compiler():
+    platform = current_platform()
+    assert platform is current_platform()
+    assert dataclasses.replace(platform, compiler_options=()) == CPU
+    assert {name for name, _ in platform.compiler_options} <= {"xla_cpu_scheduler_type"}
 
 
-def test_xla_takes_the_compiler_options():
+def test_the_compiler_takes_the_options_of_the_current_platform():
     options = dict(current_platform().compiler_options)
-    assert float(jax.jit(jnp.negative).lower(1.0).compile(options)(1.0)) == -1
+    assert float(jax.jit(jnp.negative, compiler_options=options)(2.0)) == -2
 
 
-@pytest.mark.parametrize("platform", [CPU, GPU, TPU], ids=lambda platform: platform.name)
-def test_a_platform_is_hashable_and_has_a_known_precision(platform):
-    """Programs are cached by it."""
-    assert hash(platform) == hash(platform)
-    assert platform.precision in PRECISIONS
+@pytest.mark.parametrize(
+    ("platform", "name", "precision"),
+    [(CPU, "cpu", "float32"), (GPU, "gpu", "tf32"), (TPU, "tpu", "bfloat16")],
+)
+def test_precision_is_the_one_that_the_device_is_fast_at(platform, name, precision):
+    assert (platform.name, platform.precision) == (name, precision)
+    assert precision in PRECISIONS
+    assert platform.compiler_options == ()
 
 
-def test_accelerators_loop_on_the_device_and_fill_their_memory():
-    assert {(p.loop_on_device, p.fill_memory, p.winograd) for p in (GPU, TPU)} == {(True, True, False)}
+def test_only_accelerators_loop_on_the_device_and_fill_their_memory():
+    assert [platform.loop_on_device for platform in (CPU, GPU, TPU)] == [False, True, True]
+    assert [platform.fill_memory for platform in (CPU, GPU, TPU)] == [False, True, True]
+
+
+def test_only_a_cpu_convolves_by_winograd():
+    """The libraries of accelerators do so themselves."""
+    assert [platform.winograd for platform in (CPU, GPU, TPU)] == [True, False, False]
+
+
+def test_platforms_are_hashable_and_frozen():
+    """Programs are cached by them."""
+    assert len({CPU, GPU, TPU, current_platform()}) >= 3
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        CPU.winograd = False

@@ -7,7 +7,7 @@ from jax_nst.images import load_settings
 from jax_nst.sweeps.job import make_job
 from jax_nst.sweeps.report import write_report
 from jax_nst.sweeps.tables import make_row
-from jax_nst.transfer.engine import Outcome, failed
+from jax_nst.transfer.outcome import Outcome, failed
 
 NAMES = ("total", "content", "style", "tv")
 

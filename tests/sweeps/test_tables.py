@@ -15,7 +15,7 @@ from jax_nst.sweeps.tables import (
     write_history,
     write_results,
 )
-from jax_nst.transfer.engine import Outcome, failed
+from jax_nst.transfer.outcome import Outcome, failed
 
 NAMES = ("total", "content", "style", "moments", "tv")
 GRID = Grid(style_weight=(1 / 3, 1000.0), style_layer_weights=((1.0, 2.0), (2.0, 1.0)), seed=(7,))

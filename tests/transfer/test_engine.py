@@ -13,21 +13,13 @@ from jax.sharding import AxisType, Mesh
 from jax_nst import Config, Grid, stylize, sweep
 from jax_nst.runtime.platform import CPU
 from jax_nst.transfer import engine
-from jax_nst.transfer.engine import (
-    NOT_FINITE,
-    Outcome,
-    Progress,
-    RunState,
-    Status,
-    Trace,
-    entries_of,
-    failed,
-)
+from jax_nst.transfer.engine import RunState
 from jax_nst.transfer.network import load_network
+from jax_nst.transfer.outcome import NOT_FINITE, Outcome, Progress, Status, Trace, entries_of, failed
 from jax_nst.transfer.pictures import Source, Start
 from jax_nst.transfer.plan import plan_many, plan_one
 from jax_nst.transfer.programs import ITEMS
-from jax_nst.transfer.spec import resolve, resolve_weights
+from jax_nst.transfer.spec import resolve, resolve_level_weights
 from jax_nst.transfer.targets import Item, Preparation
 
 # Of one layer, and without the memory of L-BFGS: it compiles in a second.
@@ -53,9 +45,7 @@ def run(config, *, contents=(CONTENT,), style=STYLE, style_weights=(None,), mesh
             index,
             (0,),
             (1.0,),
-            resolve_weights(
-                dataclasses.replace(config, style_weight=weight), NETWORK.extractor, spec.levels[-1]
-            ),
+            resolve_level_weights(dataclasses.replace(config, style_weight=weight), spec),
             Start(config.init, config.seed),
         )
         for index in range(len(contents))
@@ -174,7 +164,7 @@ def outcome_of(config, losses, interrupted=False):
     config = dataclasses.replace(config, steps=len(losses) - 1)
     spec = resolve(config, NETWORK.extractor, CONTENT.shape, CPU)
     (level,) = spec.levels
-    weights = resolve_weights(config, NETWORK.extractor, level)
+    weights = resolve_level_weights(config, spec)
     item = Item(0, (0,), (1.0,), weights, Start("content", 0))
     preparation = Preparation(
         NETWORK, level, CPU, [Source(CONTENT.shape, lambda: CONTENT)], [Source(None, lambda: STYLE)]
@@ -242,7 +232,7 @@ def test_the_best_evaluation_is_the_lowest_finite_one():
 
 def test_what_goes_from_step_to_step_is_a_pytree():
     spec = resolve(CONFIG, NETWORK.extractor, CONTENT.shape, CPU)
-    weights = resolve_weights(CONFIG, NETWORK.extractor, spec.levels[-1])
+    weights = resolve_level_weights(CONFIG, spec)
     item = Item(0, (0,), (1.0,), weights, Start("content", 0))
     sources = [Source(CONTENT.shape, lambda: CONTENT)], [Source(None, lambda: STYLE)]
     preparation = Preparation(NETWORK, spec.levels[-1], CPU, *sources)

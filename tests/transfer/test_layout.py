@@ -13,14 +13,15 @@ from jax_nst.transfer.network import load_network
 from jax_nst.transfer.pictures import Source, Start
 from jax_nst.transfer.plan import objects_of
 from jax_nst.transfer.programs import ITEMS, step_programs
-from jax_nst.transfer.spec import resolve, resolve_weights
+from jax_nst.transfer.spec import resolve
 from jax_nst.transfer.targets import Item, Preparation
+from jax_nst.transfer.terms import resolve_weights
 
 CONFIG = Config(features="wavelet", content_layers=("luma1",), style_layers=("scale1",), optimizer="adam")
 NETWORK = load_network(CONFIG, platform=CPU)
 SPEC = resolve(CONFIG, NETWORK.extractor, (16, 20, 3), CPU)
 (LEVEL,) = SPEC.levels
-WEIGHTS = resolve_weights(CONFIG, NETWORK.extractor, LEVEL)
+WEIGHTS = resolve_weights(CONFIG, NETWORK.extractor, LEVEL.terms)
 CONTENTS = [picture(16, 20, seed) for seed in range(3)]
 STYLES = [picture(16, 16, seed) for seed in range(3, 5)]
 MESH = Mesh(np.asarray(jax.devices()), (ITEMS,), axis_types=(AxisType.Auto,))
@@ -33,7 +34,7 @@ def preparation():
 
 
 def item(content=0, styles=(0,), shares=(1.0,)):
-    return Item(content, styles, shares, WEIGHTS, Start("content", 0))
+    return Item(content, styles, shares, {LEVEL: WEIGHTS}, Start("content", 0))
 
 
 def sharded(preparation, slots, content_rows=2, style_rows=2):

@@ -15,7 +15,7 @@ from jax_nst.transfer.network import load_network
 from jax_nst.transfer.pictures import Source, Start
 from jax_nst.transfer.plan import evenly, plan_many, plan_one
 from jax_nst.transfer.programs import ITEMS
-from jax_nst.transfer.spec import resolve, resolve_weights
+from jax_nst.transfer.spec import resolve, resolve_level_weights
 from jax_nst.transfer.targets import Item, Preparation
 
 CONFIG = Config(
@@ -30,7 +30,7 @@ def many(contents, *, batch=None, left=None, platform=CPU, size=32, config=CONFI
     """The plan of a sweep with an item for each number in `contents`."""
     shape = (size, size, 3)
     spec = resolve(dataclasses.replace(config, size=size), NETWORK.extractor, shape, platform)
-    weights = resolve_weights(config, NETWORK.extractor, spec.levels[-1])
+    weights = resolve_level_weights(config, spec)
     items = [Item(content, (0,), (1.0,), weights, Start("content", 0)) for content in contents]
     sources = [Source(shape, lambda: picture(*shape[:2]))], [Source(None, lambda: picture(20, 20))]
     preparation = Preparation(NETWORK, spec.levels[-1], platform, *sources)
@@ -61,7 +61,7 @@ def test_batches_are_of_about_one_size(num_items, most, num_devices, expected):
 
 def test_one_picture_is_planned_for_one_device(remats):
     spec = resolve(CONFIG, NETWORK.extractor, (24, 32, 3), CPU)
-    weights = resolve_weights(CONFIG, NETWORK.extractor, spec.levels[-1])
+    weights = resolve_level_weights(CONFIG, spec)
     sources = [Source((24, 32, 3), lambda: picture(24, 32))], [Source(None, lambda: picture(20, 20))]
     preparation = Preparation(NETWORK, spec.levels[-1], CPU, *sources)
     plan = plan_one(

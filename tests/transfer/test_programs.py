@@ -14,8 +14,9 @@ from jax_nst.transfer.network import load_network
 from jax_nst.transfer.pictures import Source, Start
 from jax_nst.transfer.plan import objects_of
 from jax_nst.transfer.programs import ITEMS, MAX_CHUNK, on_all_devices, score_program, step_programs
-from jax_nst.transfer.spec import resolve, resolve_weights
+from jax_nst.transfer.spec import resolve
 from jax_nst.transfer.targets import Item, Preparation
+from jax_nst.transfer.terms import resolve_weights
 
 WAVELET = Config(
     features="wavelet", content_layers=("luma2",), style_layers=("scale1",), steps=4, remat="none"
@@ -28,10 +29,10 @@ def problem_of(config, content, style, platform=CPU, params=None):
     network = load_network(config, params=params, platform=platform)
     spec = resolve(config, network.extractor, content.shape, platform)
     level = spec.levels[-1]
-    weights = resolve_weights(config, network.extractor, level)
+    weights = resolve_weights(config, network.extractor, level.terms)
     sources = [Source(content.shape, lambda: content)], [Source(None, lambda: style)]
     preparation = Preparation(network, level, platform, *sources)
-    made = preparation.prepare(Item(0, (0,), (1.0,), weights, Start("content", 0)))
+    made = preparation.prepare(Item(0, (0,), (1.0,), {level: weights}, Start("content", 0)))
     targets = {**made.content, **made.style}
     return objects_of(spec, level), jnp.asarray(made.start), (network.params, targets, weights)
 

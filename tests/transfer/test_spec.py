@@ -12,15 +12,8 @@ from jax_nst.models.partition import REMATS
 from jax_nst.models.wavelet import layers_at
 from jax_nst.runtime.platform import CPU, GPU
 from jax_nst.transfer.network import load_network
-from jax_nst.transfer.spec import (
-    parse_style_loss,
-    picture_shape,
-    picture_size,
-    resolve,
-    resolve_loss_names,
-    resolve_terms,
-    resolve_weights,
-)
+from jax_nst.transfer.spec import picture_shape, picture_size, resolve
+from jax_nst.transfer.terms import parse_style_loss, resolve_loss_names, resolve_terms, resolve_weights
 
 WAVELET = Config(
     features="wavelet", content_layers=("luma1",), style_layers=("scale1", "scale2"), steps=10, size=48
@@ -212,10 +205,12 @@ def test_style_losses_share_the_style_weight():
     spec = resolve(config, vgg("vgg19"), SHAPE, CPU)
     assert spec.loss_names == ("total", "content", "style", "moments", "cross_layer", "tv")
     assert spec.loss_names == resolve_loss_names(config, vgg("vgg19"))
-    weights = resolve_weights(config, vgg("vgg19"), spec.levels[-1])
+    weights = resolve_weights(config, vgg("vgg19"), spec.levels[-1].terms)
     expected = {"content": 5, "style": 500, "moments": 250, "cross_layer": 250, "tv": 65}
     assert {name: float(weight) for name, weight in weights.terms.items()} == pytest.approx(expected)
-    given = resolve_weights(dataclasses.replace(config, style_weight=8.0), vgg("vgg19"), spec.levels[-1])
+    given = resolve_weights(
+        dataclasses.replace(config, style_weight=8.0), vgg("vgg19"), spec.levels[-1].terms
+    )
     assert [float(given.terms[name]) for name in ("style", "moments", "cross_layer")] == [4, 2, 2]
 
 
@@ -266,7 +261,7 @@ def test_an_invalid_style_loss_is_refused(words, message):
 
 
 def style_layer_weights(config, extractor):
-    return resolve_weights(config, extractor, levels(config, extractor=extractor)[-1]).layers["style"]
+    return resolve_weights(config, extractor, levels(config, extractor=extractor)[-1].terms).layers["style"]
 
 
 def test_layer_weights():
@@ -292,7 +287,7 @@ def test_a_pair_of_layers_weighs_the_mean_of_its_layers():
         style_layer_weights=(1.0, 3.0, 5.0),
     )
     (level,) = levels(dataclasses.replace(config, scales="1"), extractor=vgg("vgg19"))
-    weights = resolve_weights(config, vgg("vgg19"), level).layers["cross_layer"]
+    weights = resolve_weights(config, vgg("vgg19"), level.terms).layers["cross_layer"]
     np.testing.assert_allclose(weights, [2 / 6, 4 / 6], rtol=1e-6)
 
 
@@ -301,7 +296,7 @@ def test_weights_of_a_recipe_of_any_terms():
     terms = ((2.0, CONTENT), (30.0, GRAM), (10.0, MOMENTS), (4.0, CROSS_LAYER), (3.0, TOTAL_VARIATION))
     config = Config(recipe=Recipe("mine", terms), style_weight=22.0)
     spec = resolve(config, vgg("vgg19"), SHAPE, CPU)
-    found = resolve_weights(config, vgg("vgg19"), spec.levels[-1])
+    found = resolve_weights(config, vgg("vgg19"), spec.levels[-1].terms)
     expected = {"content": 2, "style": 15, "moments": 5, "cross_layer": 2, "tv": 3}
     assert {name: float(weight) for name, weight in found.terms.items()} == pytest.approx(expected)
     assert all(x.dtype == np.float32 for x in jax.tree.leaves(found))
@@ -312,4 +307,4 @@ def test_weights_of_terms_that_the_recipe_switches_off():
     config = Config(recipe="gatys2015", tv_weight=6.0)
     network = load_network(config, params=vgg_params("vgg19", ("relu5_1",)))
     spec = resolve(config, network.extractor, SHAPE, CPU)
-    assert float(resolve_weights(config, network.extractor, spec.levels[-1]).terms["tv"]) == 6.0
+    assert float(resolve_weights(config, network.extractor, spec.levels[-1].terms).terms["tv"]) == 6.0

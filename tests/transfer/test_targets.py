@@ -10,8 +10,9 @@ from jax_nst.runtime.platform import CPU
 from jax_nst.sweeps.grid import make_items
 from jax_nst.transfer.network import load_network
 from jax_nst.transfer.pictures import Source, Start
-from jax_nst.transfer.spec import resolve, resolve_weights
+from jax_nst.transfer.spec import resolve
 from jax_nst.transfer.targets import Item, Preparation
+from jax_nst.transfer.terms import resolve_weights
 
 CONFIG = Config(
     features="wavelet",
@@ -22,7 +23,7 @@ CONFIG = Config(
 NETWORK = load_network(CONFIG, platform=CPU)
 SPEC = resolve(CONFIG, NETWORK.extractor, (24, 32, 3), CPU)
 (LEVEL,) = SPEC.levels
-WEIGHTS = resolve_weights(CONFIG, NETWORK.extractor, LEVEL)
+WEIGHTS = resolve_weights(CONFIG, NETWORK.extractor, LEVEL.terms)
 
 
 def source(pixels, loads=None):
@@ -42,7 +43,7 @@ prepare = functools.partial(
 
 
 def item(content=0, styles=(0,), shares=(1.0,), init="content"):
-    return Item(content, styles, shares, WEIGHTS, Start(init, 0))
+    return Item(content, styles, shares, {LEVEL: WEIGHTS}, Start(init, 0))
 
 
 def test_targets_of_every_term_and_layer():

@@ -1,0 +1,62 @@
+"""Tables of the documentation that are rendered from the code itself.
+
+The site generator loads this module and calls `define_env`; a page then writes `{{ settings_table() }}`.
+"""
+
+import dataclasses
+from typing import Any
+
+_REPEAT = "repeat this option to specify a list of values"
+"""What absl adds to the help of a flag that may be repeated; the project's own text says so already."""
+
+
+def settings_table() -> str:
+    """The fields of `Config`: the flag, its default, and the documentation of the field."""
+    names = [field.name for field in _settings()]
+    return _table(flag for flag in _flags() if flag.name in names)
+
+
+def other_flags_table() -> str:
+    """The flags of the command line that are not fields of `Config`."""
+    names = [field.name for field in _settings()]
+    return _table(flag for flag in _flags() if flag.name not in names)
+
+
+def define_env(env: Any) -> None:
+    """Registers the tables with the site generator."""
+    env.macro(settings_table)
+    env.macro(other_flags_table)
+
+
+def _settings() -> tuple[dataclasses.Field[Any], ...]:
+    from jax_nst import Config
+
+    return dataclasses.fields(Config)
+
+
+def _flags() -> list[Any]:
+    """Every flag of the command line, as absl keeps it, in the order of `--help`."""
+    from absl import flags
+
+    from jax_nst.cli.flags import define_flags
+
+    parser = flags.FlagValues()
+    define_flags(parser)
+    return parser.get_flags_for_module("jax_nst")
+
+
+def _table(flags: Any) -> str:
+    rows = [f"| `--{flag.name}` | {_default(flag)} | {_escape(flag.help)} |" for flag in flags]
+    return "\n".join(("| flag | default | meaning |", "|---|---|---|", *rows))
+
+
+def _default(flag: Any) -> str:
+    value = flag.default
+    if value is None or value is False:
+        return ""
+    return f"`{','.join(map(str, value)) if isinstance(value, list) else value}`"
+
+
+def _escape(text: str) -> str:
+    text = " ".join(text.split()).removesuffix(_REPEAT).rstrip("; ")
+    return text.replace("|", "\\|").replace("<", "&lt;")

@@ -1,0 +1,147 @@
+"""Config -> the terms of the objective and their weights."""
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+
+from jax_nst.losses import PIXELS, STYLE_TERMS, LossWeights, Recipe, Term, find_recipe
+from jax_nst.models.extractor import Extractor
+from jax_nst.transfer.config import Config
+
+
+def resolve_recipe(config: Config, extractor: Extractor) -> Recipe:
+    """The recipe of the config for this extractor.
+
+    Raises:
+      ValueError: it is not defined on this extractor.
+    """
+    if isinstance(config.recipe, Recipe):
+        return config.recipe
+    recipe = find_recipe(config.recipe, extractor.name)
+    if recipe.network not in (None, extractor.name) and extractor.name not in ("vgg19", "vgg16"):
+        raise ValueError(
+            f"recipe {recipe.name} is defined on all of {recipe.network}, not on {extractor.name}; take "
+            f"recipe normalized, or features {recipe.network}"
+        )
+    return recipe
+
+
+def resolve_terms(
+    config: Config, extractor: Extractor, shape: tuple[int, int] | None = None
+) -> tuple[tuple[float, Term], ...]:
+    """The weighted terms of the objective, with their layers.
+
+    Layers are those of the config, else of the term, else the defaults of the extractor, at the size of the
+    picture where they depend on it.
+
+    Args:
+      config: what the user asked for.
+      extractor: whose layers they are.
+      shape: (height, width) of the picture; None for a usual one.
+
+    Raises:
+      ValueError: a layer is unknown or named twice, or a style loss is unknown.
+    """
+    recipe = resolve_recipe(config, extractor)
+    content, style = extractor.content_layers, extractor.style_layers
+    if shape is not None and extractor.layers_at is not None:
+        content, of_size = extractor.layers_at(shape)
+        # One weight for each of the extractor's own layers, at every size.
+        style = style if config.style_layer_weights else of_size
+    given = {"content": config.content_layers, "style": config.style_layers, None: None}
+    default = {"content": content, "style": style, None: (PIXELS,)}
+    weighted = []
+    for weight, term in _with_style_loss(config, recipe):
+        layers = given[term.reference] or term.layers or default[term.reference]
+        extractor.check_layers([layer for layer in layers if layer != PIXELS])
+        if len(set(layers)) < len(layers):
+            raise ValueError(f"a layer is named twice in {', '.join(layers)}")
+        if len(layers) < term.span:
+            raise ValueError(f"{term.name} compares {term.span} layers with each other; give more layers")
+        weighted.append((weight, dataclasses.replace(term, layers=tuple(layers), layer_weights=None)))
+    return tuple(weighted)
+
+
+def _with_style_loss(config: Config, recipe: Recipe) -> tuple[tuple[float, Term], ...]:
+    """The terms of the recipe, those of style replaced by the ones that `style_loss` names."""
+    if config.style_loss is None:
+        return recipe.terms
+    if recipe.name != "normalized":
+        raise ValueError(f"style_loss changes recipe normalized, not {recipe.name}; leave one out")
+    own = {term.name: term for _, term in recipe.terms}
+    shares = parse_style_loss(config.style_loss)
+    weight = sum(weight for weight, term in recipe.terms if term.reference == "style")
+    chosen = []
+    for name, share in shares.items():
+        term = STYLE_TERMS[name]
+        chosen.append((weight * share / sum(shares.values()), own.get(term.name, term)))
+    before = [(weight, term) for weight, term in recipe.terms if term.reference == "content"]
+    after = [(weight, term) for weight, term in recipe.terms if term.reference is None]
+    return *before, *chosen, *after
+
+
+def parse_style_loss(words: tuple[str, ...]) -> dict[str, float]:
+    """Name of a style term -> its share: `("gram:2", "moments")` -> `{"gram": 2.0, "moments": 1.0}`.
+
+    Raises:
+      ValueError: there is no name, one is unknown or stands twice, or a share is not a number above zero.
+    """
+    if not words:
+        raise ValueError(f"style_loss must name one of {', '.join(STYLE_TERMS)}, or several")
+    shares: dict[str, float] = {}
+    for word in words:
+        name, _, number = word.partition(":")
+        if name not in STYLE_TERMS:
+            raise ValueError(f"unknown style_loss {name!r}; the valid ones are {', '.join(STYLE_TERMS)}")
+        if name in shares:
+            raise ValueError(f"style_loss names {name} twice; name each loss once")
+        try:
+            shares[name] = float(number or 1)
+        except ValueError:
+            shares[name] = math.nan
+        if not 0 < shares[name] < math.inf:
+            raise ValueError(f"the share of {name} in style_loss must be above zero, not {number!r}")
+    return shares
+
+
+def resolve_loss_names(config: Config, extractor: Extractor) -> tuple[str, ...]:
+    """`total`, and the name of each term; as `Spec.loss_names`."""
+    return "total", *(term.name for _, term in resolve_terms(config, extractor))
+
+
+def resolve_weights(config: Config, extractor: Extractor, resolved: tuple[Term, ...]) -> LossWeights:
+    """The loss weights of resolved terms: those of the config, else those of the recipe. On the host.
+
+    Raises:
+      ValueError: there is not one weight for each style layer.
+    """
+    recipe = resolve_recipe(config, extractor)
+    weighted = _with_style_loss(config, recipe)
+    given = {"content": config.content_weight, "style": config.style_weight, None: config.tv_weight}
+    terms: dict[str, Any] = {}
+    layers: dict[str, Any] = {}
+    for (weight, unresolved), term in zip(weighted, resolved, strict=True):
+        alike = [other for other, its in weighted if its.reference == term.reference]
+        share = weight / sum(alike) if sum(alike) else 1 / len(alike)
+        wanted = given[term.reference]
+        terms[term.name] = np.float32(weight if wanted is None else wanted * share)
+        layers[term.name] = _layer_weights(config, recipe, term, unresolved.layer_weights)
+    return LossWeights(terms, layers)
+
+
+def _layer_weights(config: Config, recipe: Recipe, term: Term, own: tuple[float, ...] | None) -> np.ndarray:
+    """`[groups]`: the user's, else the term's own, else equal ones; of a pair of layers, their mean."""
+    given = config.style_layer_weights if term.reference == "style" else None
+    weights = given or own or (1.0,) * len(term.layers)
+    if len(weights) != len(term.layers):
+        raise ValueError(
+            f"there are {len(term.layers)} style layers but {len(weights)} style_layer_weights; give one "
+            f"for each of {', '.join(term.layers)}"
+        )
+    by_layer = dict(zip(term.layers, weights, strict=True))
+    of_groups = np.array([np.mean([by_layer[layer] for layer in group]) for group in term.groups])
+    if (given and recipe.mean_over_layers) or not (given or own):
+        of_groups = of_groups / of_groups.sum()
+    return of_groups.astype(np.float32)

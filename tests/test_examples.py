@@ -1,0 +1,133 @@
+"""The notebooks of the examples, run from top to bottom in kernels of their own."""
+
+import base64
+import io
+import os
+import shutil
+
+import nbformat
+import pytest
+from conftest import EXAMPLES, ROOT
+from nbclient import NotebookClient
+from PIL import Image
+
+from jax_nst.images import load_image, load_settings
+
+NOTEBOOKS = sorted(EXAMPLES.glob("*.ipynb"))
+QUICK = "size, steps = 64, 4"
+
+COLAB_FILES = '''
+def upload():
+    """The first upload is cancelled."""
+    uploads.append(None)
+    return {} if len(uploads) == 1 else {"uploaded.jpg": b""}
+
+
+def download(path):
+    print("downloads", path)
+
+
+uploads = []
+'''
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:zmq"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:jupyter_client"),
+]
+
+
+@pytest.fixture
+def folder(monkeypatch, tmp_path):
+    """A copy of the examples; kernels started here import this jax_nst and have no network."""
+    for suffix in ("*.jpg", "*.ipynb"):
+        for path in EXAMPLES.glob(suffix):
+            shutil.copy(path, tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
+    for name in ("https_proxy", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # refuses at once
+    return tmp_path
+
+
+def run(path, parameters=""):
+    """Runs a notebook in its folder, with `parameters` after its cell of that tag; returns its outputs."""
+    notebook = nbformat.read(path, as_version=4)
+    tagged = [i for i, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", [])]
+    for index in tagged:
+        notebook.cells.insert(index + 1, nbformat.v4.new_code_cell(parameters))
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(path.parent)}}).execute()
+    return [output for cell in notebook.cells for output in cell.get("outputs", [])]
+
+
+def text_of(outputs):
+    return "".join(
+        output.get("text", "") + output.get("data", {}).get("text/plain", "") for output in outputs
+    )
+
+
+def pictures_of(outputs):
+    """What `show_progress` displays, JPEG alone, and what others do, with PNG."""
+    found = {"image/jpeg": [], "image/png": []}
+    for data in (output.get("data", {}) for output in outputs):
+        form = next((form for form in ("image/png", "image/jpeg") if form in data), None)
+        if form:
+            found[form].append(Image.open(io.BytesIO(base64.b64decode(data[form]))).size)
+    return found["image/jpeg"], found["image/png"]
+
+
+def test_the_first_picture_is_painted_without_a_download(folder):
+    outputs = run(folder / "first_picture.ipynb", QUICK)
+    text = text_of(outputs)
+    assert "ok, painted with vgg19-lite" in text
+    assert f"{folder / 'painted.jpg'}\n" in text
+    assert "step 4 of 4, 64 px, loss " in text
+    assert text.count("style_weight ") == 3
+    assert load_image(folder / "painted.jpg").shape == (42, 64, 3)
+    assert load_settings(folder / "painted.jpg")["style"] == "cypresses.jpg"
+    painting, others = pictures_of(outputs)
+    assert painting[0] == (64, 42)
+    assert [height for _, height in painting] == [42, 42]
+    assert others == [(3 * 64, 42)]
+
+
+def test_pictures_are_uploaded_and_downloaded_in_colab(folder, monkeypatch):
+    (folder / "modules" / "google" / "colab").mkdir(parents=True)
+    (folder / "modules" / "google" / "colab" / "files.py").write_text(COLAB_FILES)
+    monkeypatch.setenv("PYTHONPATH", str(folder / "modules"), prepend=os.pathsep)
+    shutil.copy(folder / "waves.jpg", folder / "uploaded.jpg")
+    text = text_of(run(folder / "first_picture.ipynb", f"{QUICK}; features = 'wavelet'"))
+    assert "cancel to use cypresses.jpg" in text
+    assert "downloads painted.jpg" in text
+    settings = load_settings(folder / "painted.jpg")
+    assert (settings["content"], settings["style"]) == ("cat.jpg", "uploaded.jpg")
+
+
+def test_the_sweep_shows_a_grid(folder):
+    outputs = run(folder / "sweep.ipynb")
+    text = text_of(outputs)
+    assert "(6, 85, 128, 3)" in text
+    assert text.count("'ok'") == 6
+    assert text.count("finished, loss ") == 6
+    assert text.count(", style ") == 6
+    assert "of 6 pictures done; step 60 of 60, 128 px, loss " in text
+    painting, others = pictures_of(outputs)
+    assert len(painting) == 1
+    assert painting[0][1] == 85
+    assert len(others) == 4
+    assert others[0] == (384, 255)
+    assert others[1] == (3 * 128, 2 * 85)
+    assert others[3] == (3 * 128, 85)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_no_outputs_are_stored(path):
+    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    assert cells
+    assert not any(cell.outputs or cell.execution_count for cell in cells)
+
+
+def test_the_notebooks_install_in_the_same_way():
+    cells = [cell.source for path in NOTEBOOKS for cell in nbformat.read(path, as_version=4).cells]
+    installs = [source for source in cells if "%pip install" in source]
+    assert len(installs) == len(NOTEBOOKS)
+    assert len(set(installs)) == 1
