@@ -137,7 +137,12 @@ def engine_input(config, monkeypatch):
 
     def run_engine(spec, plans, batch, **rest):
         del plans, rest
-        given.append((spec, jax.tree.map(lambda x: np.asarray(x).tolist(), batch)))
+        ((_, item),) = batch
+        weights = [
+            jax.tree.map(lambda x: np.asarray(x).tolist(), item.loss_weights[level])
+            for level in spec.levels
+        ]
+        given.append((spec, item._replace(loss_weights=weights)))
         raise Handed
 
     network = load_network(config, platform=CPU)
