@@ -21,7 +21,7 @@ def cross_gram(first: jax.Array, second: jax.Array) -> jax.Array:
     (h, w, _), (other_h, other_w, _) = first.shape, second.shape
     shape = min(h, other_h), min(w, other_w)
     # One matrix of `[positions, channels]` each.
-    left, right = (average_to(x, (h, w)).reshape(-1, x.shape[-1]) for x in (first, second))
+    left, right = (average_to(x, shape).reshape(-1, x.shape[-1]) for x in (first, second))
     return jnp.matmul(left.T, right, precision=jax.lax.Precision.HIGHEST) / len(left)
 
 
