@@ -51,7 +51,10 @@ def define_flags(values: flags.FlagValues) -> None:
     )
     flags.DEFINE_bool("zip", False, "pair the values of a sweep, instead of all with all", **here)
     flags.DEFINE_string(
-        "batch", "auto", "items of a sweep at once; auto: what fits, on a CPU what is fastest", **here
+        "batch",
+        "auto",
+        "items of a sweep computed at once; auto: as many as fit, on a CPU as many as are fastest",
+        **here,
     )
     flags.DEFINE_bool("resume", False, "go on with the sweep in the folder --output", **here)
     flags.DEFINE_bool(

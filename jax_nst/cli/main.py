@@ -82,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         smaller = "--batch or --size" if len(job.items) > 1 else "--size"
         status = fail(f"not enough memory for pictures of this size; make {smaller} smaller")
     if values["distributed"]:
-        os._exit(status)  # a usual exit would wait for the others, who wait for this one
+        os._exit(status)  # a normal exit would wait for the other processes, which wait for this one
     return status
 
 
@@ -184,7 +184,7 @@ def transfer(values: Mapping[str, Any], job: Job) -> int:
 
 
 def _check_distinct(read: Iterable[str | None], written: Sequence[str | None]) -> None:
-    """Raises ValueError if a file would be written over one that is read, or over another one written."""
+    """Raises ValueError if a file would overwrite an input, or another output."""
     taken = {Path(path).resolve() for path in read if path}
     for path in filter(None, written):
         if Path(path).resolve() in taken:
@@ -195,7 +195,7 @@ def _check_distinct(read: Iterable[str | None], written: Sequence[str | None]) -
 
 
 def _verdict(output: str, result: Result, *, hurry: bool) -> str:
-    """The losses of the picture as it is in the file, rounded and compressed; in a hurry, none."""
+    """Steps, seconds, and unless in a hurry the losses of the picture as it is in the file."""
     last = result.history["steps"][-1]
     verdict = f"saved after {last['step']} steps, {last['seconds']:.1f} s"
     if hurry:
@@ -206,7 +206,7 @@ def _verdict(output: str, result: Result, *, hurry: bool) -> str:
 
 
 def _for_json(value: Any) -> Any:
-    """The same with None for the loss of a step that went wrong: JSON has no infinity."""
+    """Replaces infinity and NaN by None, since JSON has neither."""
     if isinstance(value, dict):
         return {key: _for_json(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -15,6 +15,7 @@ from jax_nst.transfer.outcome import Progress
 
 
 def items_bar(num_items: int, quiet: bool) -> "tqdm[Any]":
+    """The progress bar of a sweep; only the first of several processes shows one."""
     form = "{percentage:3.0f}%|{bar:20}|{postfix} [{elapsed}, {remaining} left]"
     return tqdm(
         total=num_items,
@@ -27,8 +28,8 @@ def items_bar(num_items: int, quiet: bool) -> "tqdm[Any]":
 
 
 def show_items(bar: "tqdm[Any]", progress: Progress, num_items: int) -> None:
-    """Items done, in halves too: those at work count by their steps."""
-    before = num_items - progress.num_items + progress.items_done  # and those of an earlier run
+    """Shows the items done; those at work count by the share of their steps."""
+    before = num_items - progress.num_items + progress.items_done  # with those of an earlier run
     if bar.n == 0 and before:
         bar.initial = bar.n = num_items - progress.num_items
     share = len(progress.items) * progress.step / progress.num_steps
@@ -43,6 +44,7 @@ def show_items(bar: "tqdm[Any]", progress: Progress, num_items: int) -> None:
 
 
 def steps_bar(steps: int, quiet: bool) -> "tqdm[Any]":
+    """The progress bar of one picture."""
     form = "{percentage:3.0f}%|{bar:20}| {n_fmt}/{total_fmt}{postfix} [{rate_fmt}, {remaining} left]"
     return tqdm(
         total=steps,
@@ -55,6 +57,7 @@ def steps_bar(steps: int, quiet: bool) -> "tqdm[Any]":
 
 
 def show_steps(bar: "tqdm[Any]", progress: Progress) -> None:
+    """Shows the step, the size and the losses."""
     if progress.step == 0:
         bar.reset(progress.num_steps)  # the time of compiling is not a step's
     (entries,) = progress.entries.values()
@@ -67,7 +70,7 @@ def show_steps(bar: "tqdm[Any]", progress: Progress) -> None:
 
 @contextlib.contextmanager
 def saved_files() -> Iterator[list[str]]:
-    """A list of files that are saved, which an interrupt tells of."""
+    """Yields a list for the files saved so far; an interrupt names the last of them."""
     paths: list[str] = []
     try:
         yield paths
@@ -79,7 +82,7 @@ def saved_files() -> Iterator[list[str]]:
 
 @contextlib.contextmanager
 def interrupts() -> Iterator[list[int]]:
-    """A list that fills when Ctrl-C is pressed, or a TERM comes; the second time ends at once."""
+    """Yields a list that receives the number of a SIGINT or SIGTERM; a second one quits at once."""
     received: list[int] = []
 
     def handle(number: int, frame: types.FrameType | None) -> None:
@@ -112,6 +115,7 @@ def warnings_in_a_line() -> Iterator[None]:
 
 
 def fail(error: object, status: int = 1) -> int:
+    """Prints an error in one line; returns the exit status."""
     tell(f"jax_nst: {' '.join(str(error).split())}")
     return status
 

@@ -1,4 +1,4 @@
-"""What a loss is: a statistic of the picture, a target, and a distance between the two.
+"""A loss as a term: a statistic of the picture, a target, and a distance between the two.
 
 Shapes: `H W` pixels, `h w` positions of a layer, `C` its channels. Everything is written for one picture
 and one group of layers; `losses.objective` sums over groups and terms, and a batch is `jax.vmap`.
@@ -24,7 +24,7 @@ Combine = Literal["aligned", "additive", "global"]
 
 
 class Target(NamedTuple):
-    """What a statistic should be, and the factor of a difference from it."""
+    """The value that a statistic should have, and the factor of a difference from it."""
 
     value: Any
     """A tree of arrays; of an aligned term `[h, w, ...]` each."""

@@ -1,7 +1,7 @@
 """VGG16 and VGG19 as a Flax module built from a table of blocks, and as extractors.
 
 Simonyan and Zisserman 2015 (arXiv:1409.1556). Layers carry the paper's names:
-`conv4_2` is a convolution's output, `relu4_2` what its ReLU makes of it. Kernels are
+`conv4_2` is the output of a convolution, `relu4_2` that of its ReLU. Kernels are
 those that Keras publishes, trained by Caffe on BGR, 0-255, mean subtracted;
 that preprocessing is the first line of the network, so pixels are RGB in [0, 1].
 """
@@ -92,11 +92,15 @@ class VGG(nn.Module):
         """The convolutions, named as the paper does."""
         dtype, precision = dtype_of(self.precision), products_of(self.precision)
         for conv in needed_convs(self.network, self.layers):
-            # Its sums and differences would cost bfloat16 what digits it has.
+            # Winograd's sums and differences would lose most digits of bfloat16.
             transformed = None if dtype == jnp.bfloat16 else self.get_variable("winograd", conv)
-            how = functools.partial(_convolve, transformed)
+            convolve = functools.partial(_convolve, transformed)
             layer = nn.Conv(
-                kernel_shape(conv)[-1], (3, 3), dtype=dtype, precision=precision, conv_general_dilated=how
+                kernel_shape(conv)[-1],
+                (3, 3),
+                dtype=dtype,
+                precision=precision,
+                conv_general_dilated=convolve,
             )
             setattr(self, conv, layer)
 
@@ -114,7 +118,7 @@ class VGG(nn.Module):
         return range(1, int(needed_convs(self.network, self.layers)[-1][4]) + 1)
 
     def block(self, x: jax.Array, number: int) -> tuple[jax.Array, Features]:
-        """One block, of pixels or of what the one before gives: its end, pooled, and what is asked for."""
+        """One block: its pooled output, and the requested features. The input of block 1 is the pixels."""
         if number == 1:
             x = 255.0 * x[..., ::-1] - jnp.asarray(BGR_MEAN, x.dtype).reshape(1, 1, 3)
         features = {}

@@ -13,7 +13,7 @@ from jax_nst.optim.bounds import to_angles, to_pixels
 
 
 class State(NamedTuple):
-    """What the next step needs."""
+    """State that the next step needs."""
 
     angles: jax.Array
     """`[H, W, 3]`, the variables: where the next evaluation is made."""
@@ -25,7 +25,7 @@ class State(NamedTuple):
 
 
 class Info(NamedTuple):
-    """What a person wants to know of a step."""
+    """Measurements of a step, for people."""
 
     losses: Losses
     """At the angles that the step started from."""

@@ -45,20 +45,20 @@ def run_in_folder(
 ) -> list[dict[str, Any]]:
     """Runs a sweep, and writes its pictures, its table and its history after each batch.
 
-    What is finished is written whole, or not at all, and in the table last: killed at any moment, the sweep
-    goes on with `resume` after the last batch that is in the table.
+    Files are written whole or not at all, the table last: if the process is killed at any moment, `resume`
+    goes on after the last batch in the table.
 
     Args:
-      folder: made if it is not there.
-      job: what to run.
-      network: what compares pictures.
+      folder: created if it does not exist.
+      job: the sweep.
+      network: the extractor with its params.
       batch: how many items at once; None for what fits and is fast.
-      resume: whether to go on with what is in the folder.
+      resume: whether to continue the sweep in the folder.
       callback: see `sweep`.
 
     Returns:
-      The rows of the table, of items that were reached; other processes than the first know none of an
-      earlier run.
+      The rows of the table, for the items that were reached; processes other than the first do not know
+      those of an earlier run.
 
     Raises:
       ValueError: the folder cannot be used; or holds a sweep already, or one with other settings.
@@ -137,7 +137,7 @@ def _save_picture(folder: Path, job: Job, network: Network, outcome: Outcome) ->
 
 
 def _open(folder: Path, job: Job, description: dict[str, Any], resume: bool) -> dict[int, dict[str, Any]]:
-    """Makes the folder and writes its settings; or compares them, and reads the table."""
+    """Creates the folder and writes its settings, or compares them with those there and reads the table."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -146,9 +146,7 @@ def _open(folder: Path, job: Job, description: dict[str, Any], resume: bool) -> 
     if not path.exists():
         for file in (folder / name for name in REPORTS):
             if file.exists():
-                raise ValueError(
-                    f"{file}: is of no sweep in this folder, and would be lost; name another folder"
-                )
+                raise ValueError(f"{file}: exists but belongs to no sweep; choose another --output")
         check_replaceable(path)
         write_file(path, json.dumps(description, indent=1).encode())
         return {}
@@ -168,7 +166,7 @@ def _open(folder: Path, job: Job, description: dict[str, Any], resume: bool) -> 
 
 
 def _description(job: Job, network: Network) -> dict[str, Any]:
-    """What decides the results, and what they were made with, ready for JSON."""
+    """Settings, inputs, versions and device, ready for JSON."""
     described = {
         **made_with(network, job.config),
         "grid": dataclasses.asdict(job.grid),
@@ -186,7 +184,7 @@ _COMPARED = ("config", "grid", "contents", "styles", "inits", "features", "weigh
 
 
 def _identity(path: str) -> dict[str, str | None]:
-    """Name and content of a file; a bad one may be mended before a sweep is continued."""
+    """Name and digest of a file; no digest for a bad one, which may be mended before a resume."""
     try:
         read_head(path)
         return {"name": Path(path).name, "sha256": sha256(path)}
@@ -195,7 +193,7 @@ def _identity(path: str) -> dict[str, str | None]:
 
 
 def _difference(before: Any, now: Any, names: Sequence[str]) -> str:
-    """The first one, in words; empty if there is none."""
+    """Describes the first difference; empty if there is none."""
     for name in names:
         there, here = before.get(name), now.get(name)
         if there == here or (name == "sha256" and None in (there, here)):

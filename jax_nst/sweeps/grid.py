@@ -1,4 +1,4 @@
-"""What a sweep varies -> its items, each one transfer."""
+"""Grid of varied settings -> the items of a sweep, each one transfer."""
 
 import dataclasses
 import itertools
@@ -22,8 +22,8 @@ class Grid:
       style_layer_weights: as `Config.style_layer_weights`.
       init: as `Config.init`.
       seed: as `Config.seed`.
-      zip: pairs the values, the first with the first, instead of all with all; what has one value is the
-        same for all.
+      zip: pairs the values, the first with the first, instead of combining all with all; a single value
+        is used for all.
     """
 
     blend: tuple[tuple[float, ...], ...] = ()
@@ -37,21 +37,21 @@ class Grid:
 
 
 SETTINGS = tuple(field.name for field in dataclasses.fields(Grid) if field.name not in ("blend", "zip"))
-"""Those fields of `Config` that may vary."""
+"""The fields of `Config` that may vary."""
 
 
 class GridItem(NamedTuple):
     """One transfer of a sweep: a point of its grid."""
 
     content: int
-    """Which one."""
+    """Index of the content."""
     styles: tuple[int, ...]
-    """Which ones make its style."""
+    """Indices of the styles that make its style."""
     shares: tuple[float, ...]
-    """Of each of them; they add up to 1."""
+    """Share of each of these styles; they add up to 1."""
     config: Config
     values: dict[str, Any]
-    """What varies in this sweep: name -> value; of `content` and `style` which one."""
+    """Varied settings: name -> value; an index for `content` and `style`."""
 
 
 def make_items(grid: Grid, num_contents: int, num_styles: int, config: Config) -> list[GridItem]:

@@ -1,4 +1,4 @@
-"""What a sweep on disk is made of."""
+"""Definition of a sweep on disk."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ REPORTS = (RESULTS, SETTINGS, HISTORY, CONTACT_SHEET, PAGE)
 
 
 class Job(NamedTuple):
-    """What a sweep on disk is made of."""
+    """Definition of a sweep on disk."""
 
     contents: tuple[str, ...]
     """Paths."""
@@ -24,7 +24,7 @@ class Job(NamedTuple):
     config: Config
     items: list[GridItem]
     axes: dict[str, dict[Any, str]]
-    """name of what varies -> value -> label."""
+    """Name of each varied setting -> value -> label."""
     files: list[str]
     """Name of the picture of each item."""
 

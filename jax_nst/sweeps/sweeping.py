@@ -26,10 +26,10 @@ from jax_nst.transfer.terms import resolve_loss_names
 
 
 class SweepResult(NamedTuple):
-    """What came of a sweep: its items in the order of the grid, the last setting fastest, stacked."""
+    """Result of a sweep: its items in the order of the grid, the last setting fastest, stacked."""
 
     values: list[dict[str, Any]]
-    """What varies: one dict an item, name -> value; of contents and styles which one."""
+    """Varied settings: a dict for each item, name -> value; an index for contents and styles."""
     pixels: Any
     """`[items, H, W, 3]`, the best picture of each run; a list of `[H, W, 3]` if shapes differ. Black where
     an item failed."""
@@ -156,7 +156,7 @@ def run_sweep(
     """As `sweep`, from pictures read when their turn comes, one batch after the other.
 
     Args:
-      network: what compares pictures.
+      network: the extractor with its params.
       contents: all that items name.
       styles: all that items name.
       items: all of the sweep.

@@ -27,7 +27,7 @@ def _setting(default: Any, doc: str) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Every setting of a transfer. `None` means the default that the doc of the field names.
+    """Every setting of a transfer. `None` stands for the default that the documentation of the field names.
 
     Raises:
       ValueError: a value is not valid; the message names the field and what is.
@@ -35,7 +35,7 @@ class Config:
 
     size: int | None = _setting(
         None,
-        f"longer side of the picture in pixels; an explicit size is obeyed upwards too "
+        "longer side of the picture in pixels; a given size enlarges a small content too "
         f"(default: {DEFAULT_SIZE}, or the content's own if that is smaller)",
     )
     style_size: int | None = _setting(
@@ -48,8 +48,8 @@ class Config:
     )
     features: str | Extractor = _setting(
         "auto",
-        f"what compares pictures, one of {', '.join(FEATURES)}; vgg19-lite is VGG19 up to relu3_4, which "
-        "comes with this program, wavelet needs no training; auto takes the recipe's VGG where its file is "
+        f"feature extractor, one of {', '.join(FEATURES)}; vgg19-lite is VGG19 up to relu3_4 and comes "
+        "with this program; wavelet needs no trained weights; auto takes the recipe's VGG if its file is "
         "found or can be downloaded, else vgg19-lite, with a warning",
     )
     weights: str | None = _setting(
@@ -60,16 +60,16 @@ class Config:
     )
     style_loss: tuple[str, ...] | None = _setting(
         None,
-        f"what the style term of recipe normalized compares, of {', '.join(STYLE_TERMS)}; several, "
-        "separated by commas, share the style weight equally, or as in gram:2,moments:1 (default: gram)",
+        f"style losses of recipe normalized: one or more of {', '.join(STYLE_TERMS)}, separated by commas; "
+        "they share the style weight, equally or as in gram:2,moments:1 (default: gram)",
     )
     optimizer: str | optax.GradientTransformation = _setting("lbfgs", f"one of {', '.join(OPTIMIZERS)}")
     steps: int = _setting(80, "updates of the picture, one evaluation of loss and gradient each")
     scales: str | int = _setting(
         "auto",
-        "how many sizes to paint at, coarse to fine, each twice the one before; the last has all the "
-        "steps, the others three tenths, 30 at most; more make broader strokes; auto begins at about 256 "
-        "pixels, with vgg19-lite at about 128",
+        "number of sizes of the coarse-to-fine schedule, each twice the one before; the last has all the "
+        "steps, each other one three tenths of them, at most 30; more sizes make broader strokes; auto "
+        "begins at about 256 pixels, with vgg19-lite at about 128",
     )
     tolerance: float = _setting(
         0.0,
@@ -88,16 +88,16 @@ class Config:
     )
     content_layers: tuple[str, ...] | None = _setting(
         None,
-        "layers that keep the content, separated by commas (default: the recipe's; of the wavelets those "
-        "that the size of the picture wants)",
+        "layers that keep the content, separated by commas (default: the recipe's; for wavelets, chosen "
+        "from the image size)",
     )
     style_layers: tuple[str, ...] | None = _setting(
         None, "layers that carry the style, separated by commas (default: as content_layers)"
     )
     style_layer_weights: tuple[float, ...] | None = _setting(
         None,
-        "one factor for each style layer, separated by commas; normalized divides them by their sum; "
-        "of the wavelets for scale1 to scale5 unless style_layers are given (default: the recipe's)",
+        "one factor for each style layer, separated by commas; normalized divides them by their sum; for "
+        "wavelets they belong to scale1 to scale5 unless style_layers are given (default: the recipe's)",
     )
     pooling: str = _setting("max", f"pooling of the VGG, one of {', '.join(POOLINGS)}")
     precision: str = _setting(
@@ -107,8 +107,8 @@ class Config:
     )
     remat: str = _setting(
         "auto",
-        f"what is computed twice to save memory, one of auto, {', '.join(REMATS)}; block1 is the first "
-        "block of the network; auto takes the first of them that fits",
+        "stages that are recomputed in the backward pass to save memory, one of auto, "
+        f"{', '.join(REMATS)}; block1 is the first block of the network; auto takes the first that fits",
     )
     init: str = _setting("content", f"where to start: {', '.join(INITS)}, or the path of an image")
     seed: int = _setting(0, "seed of the noise to start from; same seed, same machine, same picture")

@@ -27,7 +27,7 @@ from jax_nst.transfer.targets import Item
 
 
 class RunState(NamedTuple):
-    """What a level needs to go on, a pytree: the state of the steps, and what was measured so far."""
+    """State of a level, a pytree: that of the steps, and the measurements so far."""
 
     steps: State
     losses: np.ndarray
@@ -39,7 +39,7 @@ class RunState(NamedTuple):
 
 
 class LevelRun(NamedTuple):
-    """How one level of a batch went."""
+    """Result of one level of a batch."""
 
     pixels: dict[int, np.ndarray]
     """Item -> its best picture."""
@@ -145,7 +145,7 @@ def _prepare(
     skip: Collection[int],
     starts: Mapping[int, np.ndarray],
 ) -> tuple[list[Any], list[int | None], list[Outcome]]:
-    """What lies in each slot, the number of its item, and the outcomes of items that cannot be run.
+    """The contents of each slot, the number of its item, and the outcomes of items that cannot be run.
 
     Items to skip keep their slots, which all processes must agree on.
     """

@@ -18,7 +18,7 @@ Numbered = tuple[int, Item]
 
 
 class Layout(Protocol):
-    """What the engine needs to know of how items lie on the devices."""
+    """Maps the items of a batch to slots on the devices."""
 
     @property
     def size(self) -> int:
@@ -26,7 +26,7 @@ class Layout(Protocol):
         ...
 
     def slots(self, batch: Sequence[Numbered]) -> list[Numbered | None]:
-        """What lies in each slot on the devices of this process; None where one stays empty."""
+        """The item in each slot on the devices of this process; None for an empty slot."""
         ...
 
     def place(self, prepared: Sequence[tuple[Item, Prepared] | None]) -> tuple[Any, Any, LossWeights]:
@@ -94,7 +94,7 @@ class Sharded(NamedTuple):
         return self.slots_per_device * self.mesh.devices.size
 
     def slots(self, batch: Sequence[Numbered]) -> list[Numbered | None]:
-        """What lies in each slot on the devices of this process; None where one stays empty."""
+        """The item in each slot on the devices of this process; None for an empty slot."""
         padded = [*batch, *(None,) * (self.size - len(batch))]
         on_devices = in_batches(padded, self.slots_per_device)
         here = [device.process_index == jax.process_index() for device in self.mesh.devices]
@@ -146,7 +146,7 @@ class Sharded(NamedTuple):
         )
 
     def _fill(self, prepared: Sequence[tuple[Item, Prepared] | None]) -> tuple[Any, Tables, Any]:
-        """Starts, tables and loss weights of one device; an empty slot is grey and has no loss."""
+        """Starts, tables and loss weights of one device; an empty slot is grey with zero weights."""
         content, style = (
             jax.tree.map(lambda x, n=count: np.zeros((n, *x.shape), x.dtype), targets)
             for targets, count in zip(self.targets, (self.content_rows, self.style_rows), strict=True)

@@ -11,14 +11,14 @@ from jax_nst.optim import State
 from jax_nst.runtime.malloc import give_back
 from jax_nst.transfer.programs import MAX_CHUNK, Advance
 
-# How long the host leaves the device alone, in seconds.
+# Aim for the length of a chunk, in seconds: the host reads losses and reports once a chunk.
 _CHUNK_SECONDS = 0.5
 # After so many evaluations the memory that the steps need is all allocated.
 _SETTLED = 4
 
 
 class Chunk(NamedTuple):
-    """What one chunk of steps did."""
+    """Result of a chunk of steps."""
 
     state: State
     """After it; donated when the loop goes on."""

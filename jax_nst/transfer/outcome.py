@@ -1,4 +1,4 @@
-"""How a run goes and ends: statuses, measurements, progress."""
+"""Statuses, measurements, outcomes and progress of a run."""
 
 import enum
 from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +30,7 @@ class Status(enum.Enum):
 
 
 class Trace(NamedTuple):
-    """What was measured at one level."""
+    """Measurements at one level."""
 
     size: int
     """Longer side of the picture in pixels."""
@@ -75,7 +75,7 @@ def failed(item: int, reason: object, names: Sequence[str]) -> Outcome:
 
 
 class Progress(NamedTuple):
-    """What a callback is told, of one picture as of a sweep."""
+    """Argument of a callback; the same for one picture and for a sweep."""
 
     items: tuple[int, ...]
     """Numbers of the items at work."""

@@ -1,4 +1,4 @@
-"""How a level is computed: what fits in memory, compiled."""
+"""Chooses how a level is computed so that it fits in memory, and compiles it."""
 
 import math
 from collections.abc import Callable, Sequence

@@ -1,6 +1,6 @@
-"""What runs on the device: the one place where jit, vmap, sharding and donation are applied.
+"""Programs of the device: the one place where jit, vmap, sharding and donation are applied.
 
-All are cached by what they are made of, so that a second call compiles nothing.
+All are cached by their parts, so that a second call compiles nothing.
 """
 
 import functools
@@ -21,7 +21,7 @@ from jax_nst.optim.step import share_counts
 from jax_nst.runtime.platform import Platform
 
 MAX_CHUNK = 32
-"""The most steps that an accelerator does before the host looks at it."""
+"""Upper bound on the steps of a chunk."""
 
 ITEMS = "items"
 """Name of the mesh axis over which the items of a batch are sharded."""
@@ -34,7 +34,7 @@ Losses are blocks `[steps, ..., names]`, of which the first `count` steps are me
 
 
 class Objects(NamedTuple):
-    """What the programs of a level are made of; hashable."""
+    """The parts that the programs of a level are built from; hashable."""
 
     extractor: Extractor
     terms: tuple[Term, ...]
@@ -43,7 +43,7 @@ class Objects(NamedTuple):
 
 
 class StepPrograms(NamedTuple):
-    """What is computed every step, of one picture or of a batch over a mesh."""
+    """The loop over steps, of one picture or of a batch over a mesh."""
 
     init: Callable[[Any], State]
     """`(pixels) -> state`."""
@@ -55,7 +55,7 @@ class StepPrograms(NamedTuple):
 
 
 class Tables(NamedTuple):
-    """The targets of a batch: those that items share are there once, and items name theirs by row."""
+    """The targets of a batch: a row for each distinct target, and the rows that each item uses."""
 
     content: Targets
     """Leaves `[rows, ...]`."""
@@ -72,7 +72,7 @@ def step_programs(objects: Objects, remat: str, mesh: Mesh | None = None) -> Ste
     """The programs of the loop over steps.
 
     Args:
-      objects: what is minimised and how.
+      objects: the parts.
       remat: one of `partition.REMATS`.
       mesh: None for one picture. Else of the one axis `ITEMS`: states, `Tables` and loss weights have a
         leading axis, of items or of rows, as many on each device; a row is counted within its device. Each
@@ -102,7 +102,7 @@ def step_programs(objects: Objects, remat: str, mesh: Mesh | None = None) -> Ste
 
 
 def on_all_devices(params: Params, mesh: Mesh) -> Params:
-    """A copy on each device of a mesh; none of what is there already."""
+    """Copies params to each device of a mesh that does not have them."""
     return jax.device_put(params, NamedSharding(mesh, P()))
 
 

@@ -1,4 +1,4 @@
-"""What a result was made with: settings, versions and device."""
+"""Provenance of a result: settings, versions and device."""
 
 import functools
 import importlib.metadata
@@ -25,7 +25,7 @@ def made_with(network: Network, config: Config) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Of the packages that decide what comes out."""
+    """Versions of the packages that decide the result."""
     names = ("jax_nst", "jax", "jaxlib", "flax", "optax", "numpy", "pillow")
     found = {name: _version(name) for name in names}
     return {"python": platform.python_version(), **found}
@@ -40,7 +40,7 @@ def _version(name: str) -> str:
 
 
 def without_folders(value: Any) -> Any:
-    """The same with file names for paths: a picture is passed on, the folders are the user's own."""
+    """Replaces paths by file names: pictures are passed on, and folders are private."""
     if isinstance(value, dict):
         return {key: without_folders(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -49,7 +49,7 @@ def without_folders(value: Any) -> Any:
 
 
 def device() -> str:
-    """What the computation runs on, in words."""
+    """Name of the device."""
     first = jax.devices()[0]
     return (
         f"{first.platform}: {first.device_kind}, {os.cpu_count()} cores"

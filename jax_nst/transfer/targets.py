@@ -1,4 +1,4 @@
-"""Items and pictures -> what the engine is given: targets, starts and loss weights."""
+"""Items and pictures -> the inputs of the engine: targets, starts and loss weights."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -25,20 +25,21 @@ from jax_nst.transfer.spec import Level
 
 
 class Item(NamedTuple):
-    """One picture to be painted: what may differ between the items of one program."""
+    """One picture to be painted: the inputs that may differ between the items of one program."""
 
     content: int
-    """Which one."""
+    """Index of the content."""
     styles: tuple[int, ...]
-    """Which ones make its style."""
+    """Indices of the styles that make its style."""
     shares: tuple[float, ...]
-    """Of each of them; they add up to 1."""
+    """Share of each of these styles; they add up to 1."""
     loss_weights: Mapping[Level, LossWeights]
+    """At each level, on the host."""
     start: Start
 
 
 class Prepared(NamedTuple):
-    """What an item brings to its batch."""
+    """Inputs of one item, ready for the devices."""
 
     content: Targets
     """Of the terms that refer to the content."""
@@ -50,7 +51,7 @@ class Prepared(NamedTuple):
 
 
 class TargetPrograms(NamedTuple):
-    """What is computed once, before the first step."""
+    """Programs that run once, before the first step."""
 
     content: Callable[..., Targets]
     """`(params, content [H, W, 3], positions)`."""
@@ -83,7 +84,7 @@ def target_programs(extractor: Extractor, terms: tuple[Term, ...], platform: Pla
 
 
 class Preparation:
-    """Prepares the items of one level; computes what several of them share once."""
+    """Prepares the items of one level; targets that several of them share are computed once."""
 
     def __init__(
         self,
@@ -94,7 +95,7 @@ class Preparation:
         styles: Sequence[Source],
         fetch: Callable[[Any], Any] = jax.device_get,
     ) -> None:
-        """Takes where targets are kept as `fetch`: on the host by default."""
+        """`fetch` decides where targets are kept; on the host by default."""
         self._network, self._level, self._contents, self._styles = network, level, contents, styles
         self._programs = target_programs(network.extractor, level.terms, platform)
         self._fetch = fetch
@@ -108,10 +109,10 @@ class Preparation:
     def prepare(self, item: Item, start: np.ndarray | None = None) -> Prepared:
         """The targets and the start of an item; it begins as `item.start` says if None.
 
-        Raises ValueError if a picture of the item is not what it should be.
+        Raises ValueError if a picture of the item cannot be used.
         """
         pixels = self._content_pixels(item)
-        give_back()  # each program needs much memory once; what the last one had would be held beside it
+        give_back()  # else the memory of one program would be kept beside that of the next
         style = jax.block_until_ready(self._style_targets(item))
         give_back()
         content = self._content_targets(item)

@@ -25,7 +25,7 @@ from jax_nst.transfer.targets import Item, Preparation
 
 
 class Result(NamedTuple):
-    """What came of a transfer: the best picture, how it got there, and a way to score others."""
+    """Result of a transfer: the best picture, its history, and a way to score other pictures."""
 
     pixels: np.ndarray
     """`[H, W, 3]`, float32 in [0, 1]: the best picture of the run, not the last."""
@@ -149,7 +149,7 @@ def _score(
 def describe(
     network: Network, config: Config, shape: tuple[int, ...], shares: Sequence[float]
 ) -> dict[str, Any]:
-    """What a picture of a content of `shape` [H, W, 3] is made with, ready for JSON."""
+    """Provenance of a picture painted from a content of `shape` [H, W, 3], ready for JSON."""
     height, width = picture_shape(config, shape)
     blend = None if len(shares) == 1 else list(shares)
     return {**made_with(network, config), "blend": blend, "size": [width, height]}

@@ -148,7 +148,7 @@ def test_contents_whose_file_has_another_shape_than_their_picture(tmp_path, inpu
 def test_a_file_of_the_user_is_not_overwritten(tmp_path, inputs):
     (tmp_path / "sweep").mkdir()
     (tmp_path / "sweep" / "index.html").write_text("mine")
-    with pytest.raises(ValueError, match=r"index.html: is of no sweep in this folder.*name another"):
+    with pytest.raises(ValueError, match=r"index.html: exists but belongs to no sweep; choose another"):
         run(tmp_path / "sweep", job_of(inputs))
     assert [path.name for path in (tmp_path / "sweep").iterdir()] == ["index.html"]
 
