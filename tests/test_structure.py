@@ -1,6 +1,7 @@
 """Import order between packages, and the properties of importing them."""
 
 import ast
+import doctest
 import inspect
 import subprocess
 import sys
@@ -86,10 +87,23 @@ def test_public_name_is_documented(name):
     assert len(inspect.getdoc(getattr(jax_nst, name)) or "") > 40
 
 
-def test_options_are_keyword_only():
-    """Arrays are positional; options are not, except the layers of `load_params`."""
-    for name in ("stylize", "save_image", "load_params"):
-        parameters = inspect.signature(getattr(jax_nst, name)).parameters.values()
-        optional = [p for p in parameters if p.default is not p.empty and p.name != "layers"]
-        assert optional
-        assert all(p.kind is p.KEYWORD_ONLY for p in optional), name
+FUNCTIONS = [name for name in jax_nst.__all__ if inspect.isroutine(getattr(jax_nst, name))]
+POSITIONAL = {("load_image", "size"), ("load_params", "layers"), ("guarded_lbfgs", "learning_rate")}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_options_are_keyword_only(name):
+    """Arrays are positional; options are not, except those that read naturally as the last argument."""
+    for parameter in inspect.signature(getattr(jax_nst, name)).parameters.values():
+        if parameter.default is not parameter.empty and (name, parameter.name) not in POSITIONAL:
+            assert parameter.kind is parameter.KEYWORD_ONLY, parameter
+
+
+@pytest.mark.parametrize("name", [*FUNCTIONS, "Config", "Grid", "Losses", "Recipe", "Term"])
+def test_examples_of_public_names_run(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    public = getattr(jax_nst, name)
+    tests = doctest.DocTestFinder(recurse=False).find(inspect.unwrap(public), name, globs={})
+    assert any(test.examples for test in tests)
+    for test in tests:
+        assert doctest.DocTestRunner().run(test).failed == 0

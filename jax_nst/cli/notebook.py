@@ -30,7 +30,8 @@ def show_progress(*, every: float = 1.0, width: int = 480) -> Callback:
       ValueError: the width is less than one pixel.
 
     Example:
-      >>> stylize(content, style, callback=show_progress())  # doctest: +SKIP
+      >>> from jax_nst import show_progress
+      >>> callback = show_progress(every=2.0)  # for stylize(..., callback=callback)
     """
     if width < 1:
         raise ValueError(f"width must be 1 or more, not {width}")

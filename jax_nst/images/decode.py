@@ -40,6 +40,13 @@ def load_image(path: str | os.PathLike[str], size: int | None = None) -> np.ndar
 
     Raises:
       ImageError: the file is missing, damaged, too large, or not an image.
+
+    Example:
+      >>> import numpy as np
+      >>> from jax_nst import load_image, save_image
+      >>> save_image("grey.png", np.full((30, 40, 3), 0.5, np.float32))
+      >>> load_image("grey.png", 20).shape
+      (15, 20, 3)
     """
     pixels, alpha = load_picture(path, size)
     return pixels if alpha is None else composite(pixels, alpha)

@@ -47,6 +47,11 @@ def save_image(
 
     Raises:
       FileError: the file cannot be written.
+
+    Example:
+      >>> import numpy as np
+      >>> from jax_nst import save_image
+      >>> save_image("half.png", np.ones((8, 8, 3)), alpha=np.full((8, 8), 0.5), settings={"seed": 0})
     """
     form = _format(path)
     if alpha is not None and form == "JPEG":

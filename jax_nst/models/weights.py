@@ -40,6 +40,13 @@ def load_params(
 
     Raises:
       WeightsError: the file cannot be read, or an array is missing, has another shape, or is not finite.
+
+    Example:
+      >>> from jax_nst import load_params
+      >>> from jax_nst.models.download import bundled
+      >>> params = load_params(bundled(), ["relu1_2"])
+      >>> {conv: arrays["kernel"].shape for conv, arrays in params.items()}
+      {'conv1_1': (3, 3, 3, 64), 'conv1_2': (3, 3, 64, 64)}
     """
     try:
         with h5py.File(path, "r") as file:

@@ -24,6 +24,10 @@ class Grid:
       seed: as `Config.seed`.
       zip: pairs the values, the first with the first, instead of combining all with all; a single value
         is used for all.
+
+    Example:
+      >>> from jax_nst import Grid
+      >>> grid = Grid(style_weight=(300, 1000, 3000), seed=(0, 1))  # six items for each content and style
     """
 
     blend: tuple[tuple[float, ...], ...] = ()

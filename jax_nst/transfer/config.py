@@ -31,6 +31,11 @@ class Config:
 
     Raises:
       ValueError: a value is not valid; the message names the field and what is.
+
+    Example:
+      >>> from jax_nst import Config
+      >>> Config(size=256, optimizer="adam").steps
+      80
     """
 
     size: int | None = _setting(
