@@ -90,6 +90,7 @@ def test_the_first_picture_is_painted_without_a_download(folder):
     assert others == [(3 * 64, 42)]
 
 
+@pytest.mark.slow
 def test_pictures_are_uploaded_and_downloaded_in_colab(folder, monkeypatch):
     (folder / "modules" / "google" / "colab").mkdir(parents=True)
     (folder / "modules" / "google" / "colab" / "files.py").write_text(COLAB_FILES)

@@ -99,6 +99,7 @@ def test_gradient_through_the_full_default_network_against_finite_differences(rn
         assert directional_error(objective, start, (params, targets, given), rng) < 1e-5
 
 
+@pytest.mark.slow
 def test_gradient_through_the_wavelets_against_finite_differences(rng):
     terms = terms_on(OF_WAVELETS, ("luma2",), ("scale1", "scale2", "scale5"))
     with jax.enable_x64(True):
@@ -214,6 +215,7 @@ TERMS_OF_ALL_KINDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("features", TERMS_OF_ALL_KINDS)
 def test_terms_of_all_kinds_are_the_same_in_every_remat_and_in_bands(features, monkeypatch):
     """Aligned, additive and global ones, of one stage, of two stages and of the pixels."""
@@ -407,6 +409,7 @@ def test_a_reference_may_be_compared_by_its_pixels_alone():
     assert float(loss) == pytest.approx(float(slow), rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("features", ["vgg19", "wavelet"])
 def test_statistics_in_bands_are_those_of_the_undivided_picture(features, monkeypatch):
     extractor = wavelet() if features == "wavelet" else vgg(features)

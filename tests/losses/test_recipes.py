@@ -166,6 +166,7 @@ def test_formulas_on_random_features(recipe, rng):
 
 
 @of_every_recipe
+@pytest.mark.slow
 def test_losses_and_total_on_a_real_pair(recipe):
     """The examples, through the network: all terms, with the published layers and weights."""
     size = 72 if recipe.network == "wavelet" else 40

@@ -57,6 +57,7 @@ def test_only_large_stages_are_computed_in_bands(height, count):
     assert len(bands(vgg("vgg19").stages(("relu1_1",))[0], jnp.zeros((height, 512, 3)), 4)) == count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LAYERS)
 def test_radius_is_even_and_bounds_the_receptive_field_of_every_stage(name):
     """Output rows have no gradient beyond it; an even one keeps bands aligned with pooling."""
@@ -85,6 +86,7 @@ def test_radius_is_even_and_bounds_the_receptive_field_of_every_stage(name):
             carry, _ = stage(params, carry)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("remat", ["none", "block1", "all"])
 def test_gradient_reaches_pixels_through_sums_and_kept_features(remat, monkeypatch):
     """Against the gradient through `Extractor.apply`; plain, jitted and vmapped."""

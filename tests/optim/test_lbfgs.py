@@ -134,6 +134,7 @@ def hostile(optimizer, steps=60):
     return np.array(losses)
 
 
+@pytest.mark.slow
 def test_guarded_steps_converge_from_a_hostile_start_where_unguarded_ones_diverge():
     """Even with steps three times as long as L-BFGS proposes."""
     inner, rate = optax.scale_by_lbfgs(MEMORY_SIZE), 3.0

@@ -44,6 +44,7 @@ def test_auto_caches_in_the_users_folder_and_reuses_programs(folder):
     assert (folder / "a.png").read_bytes() == (folder / "b.png").read_bytes()
 
 
+@pytest.mark.slow
 def test_given_folder_off_and_jax_setting_are_respected(folder):
     home = {"XDG_CACHE_HOME": str(folder / "home")}
     assert paint(folder, "--compilation_cache", "named/here", **home).returncode == 0

@@ -71,6 +71,7 @@ def test_two_processes_share_a_sweep(tmp_path, inputs):
     assert (tmp_path / "two" / "index.html").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("victim", [0, 1])
 def test_death_of_a_process_ends_the_other_and_the_sweep_resumes(victim, tmp_path, inputs):
     """One process is killed in the second batch of three; the other reports it within seconds."""

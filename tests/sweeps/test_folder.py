@@ -191,6 +191,7 @@ def test_a_sweep_killed_before_any_rename_ends_as_one_that_was_not(tmp_path, inp
     assert sorted(set(ran_again), reverse=True) == [6, 4, 2, 0]
 
 
+@pytest.mark.slow
 def test_a_sweep_killed_by_the_system_and_resumed_ends_as_one_that_was_not(tmp_path, inputs):
     """SIGKILL, at moments that the folder tells: as it begins, at a picture, at the table."""
     arguments = [

@@ -316,6 +316,7 @@ print("same on four devices")
 """
 
 
+@pytest.mark.slow
 def test_every_row_is_the_single_run_on_four_devices(tmp_path):
     """And devices exchange nothing, by the programs that XLA dumps."""
     dump = f"--xla_dump_to={tmp_path} --xla_dump_hlo_module_re=jit_step --xla_dump_hlo_as_text"
