@@ -33,6 +33,7 @@ def main() -> None:
     parser.add_argument("new", type=Path, help="folder of another")
     parser.add_argument("--weights", required=True, help="an h5 file with the kernels of VGG19")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--kinds", nargs="+", default=["wavelet", "vgg19"])
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 1024])
     parser.add_argument("--sweep_sizes", type=int, nargs="+", default=[96, 256])
     arguments = parser.parse_args()
@@ -41,7 +42,8 @@ def main() -> None:
         "vgg19": ("--features=vgg19", f"--weights={arguments.weights}"),
     }
     cases = {}
-    for kind, flags in kinds.items():
+    for kind in arguments.kinds:
+        flags = kinds[kind]
         cases[f"{kind}, start, 256 px"] = start, (*ONE, *flags, "--size=256", "--steps=1", "--scales=1")
         for size in arguments.sizes:
             steps = 20 if size < 1000 else 8
