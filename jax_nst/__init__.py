@@ -25,6 +25,7 @@ from jax_nst.models.weights import load_params as load_params
 from jax_nst.optim import guarded_lbfgs as guarded_lbfgs
 from jax_nst.optim import make_step as make_step
 from jax_nst.optim import precondition as precondition
+from jax_nst.runtime.version import __version__ as __version__
 from jax_nst.sweeps.grid import Grid as Grid
 from jax_nst.sweeps.sweeping import SweepResult as SweepResult
 from jax_nst.sweeps.sweeping import sweep as sweep

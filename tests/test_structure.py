@@ -35,7 +35,7 @@ def imported(path):
 
 def test_every_module_is_in_a_listed_package():
     assert {path.parent.name for path in SOURCES.rglob("*.py")} == {"jax_nst", *PACKAGES}
-    assert [path.name for path in SOURCES.glob("*.py")] == ["__init__.py"]
+    assert sorted(path.name for path in SOURCES.glob("*.py")) == ["__init__.py", "__main__.py"]
     assert {str(module.parent) for module in MODULES} == set(PACKAGES)
 
 

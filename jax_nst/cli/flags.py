@@ -76,6 +76,7 @@ def define_flags(values: flags.FlagValues) -> None:
     )
     flags.DEFINE_string("history", None, "JSON file to write the losses of every step to", **here)
     flags.DEFINE_bool("quiet", False, "print the path of the picture only", **here)
+    flags.DEFINE_bool("version", False, "show the version", **here)
     flags.DEFINE_bool("help", False, "show this help", short_name="h", **here)
 
 
@@ -160,9 +161,15 @@ def help_text(parser: flags.FlagValues) -> str:
         name = f"--{flag.name}" + ("" if boolean else f" {_placeholder(flag)}")
         lines.append(f"  {name}")
         lines += textwrap.wrap(
-            f"{flag.help}{default}", 88, initial_indent=" " * 6, subsequent_indent=" " * 6
+            f"{help_of(flag)}{default}", 88, initial_indent=" " * 6, subsequent_indent=" " * 6
         )
     return "\n".join(lines)
+
+
+def help_of(flag: flags.Flag) -> str:
+    """The help of a flag in one line, without what absl adds to that of a flag that may be repeated."""
+    added = "repeat this option to specify a list of values"
+    return " ".join((flag.help or "").split()).removesuffix(added).rstrip("; ")
 
 
 def _default(flag: flags.Flag) -> str:

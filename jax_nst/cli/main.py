@@ -1,11 +1,13 @@
 """The command line: flags -> Config -> files. The only place with absl, printing and signals."""
 
+import contextlib
 import json
 import math
 import os
 import signal
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from jax_nst.cli.terminal import (
     interrupts,
     items_bar,
     saved_files,
+    show,
     show_items,
     show_steps,
     steps_bar,
@@ -28,8 +31,9 @@ from jax_nst.cli.terminal import (
 from jax_nst.images import WRITABLE, check_writable, load_image, load_picture, save_image
 from jax_nst.runtime import distributed
 from jax_nst.runtime.compilation import keep_compiled
-from jax_nst.runtime.files import check_replaceable, replacing
+from jax_nst.runtime.files import FileError, check_replaceable, replacing
 from jax_nst.runtime.malloc import keep_pages
+from jax_nst.runtime.version import __version__
 from jax_nst.sweeps.folder import run_in_folder
 from jax_nst.sweeps.job import PAGE, REPORTS, Job
 from jax_nst.transfer.config import INITS
@@ -39,6 +43,9 @@ from jax_nst.transfer.pictures import load_content
 from jax_nst.transfer.provenance import without_folders
 from jax_nst.transfer.transfer import Result, describe, run
 
+# How XLA says so; the second on a CPU.
+_NO_MEMORY = ("RESOURCE_EXHAUSTED", "Out of memory")
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the program.
@@ -47,7 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
       argv: its name and its arguments; those of the process by default.
 
     Returns:
-      The exit status: 0, 1 after an error, 2 after a wrong flag, 130 after Ctrl-C.
+      The exit status: 0, 1 after an error, 2 after a wrong flag; 128 and its number after a signal, such as
+      130 after Ctrl-C.
     """
     parser = flags.FlagValues()
     define_flags(parser)
@@ -55,7 +63,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         rest = parser(list(sys.argv if argv is None else argv))[1:]
         values = parser.flag_values_dict()
         if values["help"]:
-            print(help_text(parser))
+            show(help_text(parser))
+            return 0
+        if values["version"]:
+            show(f"jax_nst {__version__}")
             return 0
         if rest:
             raise ValueError(
@@ -77,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, FloatingPointError, OSError, distributed.PeerError) as error:
         status = fail(error)
     except (MemoryError, jax.errors.JaxRuntimeError) as error:
-        if not (isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)):
+        if not isinstance(error, MemoryError) and not any(words in str(error) for words in _NO_MEMORY):
             raise
         smaller = "--batch or --size" if len(job.items) > 1 else "--size"
         status = fail(f"not enough memory for pictures of this size; make {smaller} smaller")
@@ -126,7 +137,7 @@ def run_job(values: Mapping[str, Any], job: Job, batch: int | None) -> int:
     if not quiet:
         done = len(rows) - sum(Status.of(row["status"]) is Status.FAILED for row in rows)
         tell(f"{done} of {len(job.items)} pictures; open {folder / PAGE} to look through them")
-    print(folder)
+    show(str(folder))
     if interrupted:
         return 128 + interrupted[0]
     return 1 if any(Status.of(row["status"]) is Status.FAILED for row in rows) else 0
@@ -157,30 +168,68 @@ def transfer(values: Mapping[str, Any], job: Job) -> int:
     network = load_network(config, quiet=quiet)
     with saved_files() as saved, interrupts() as interrupted, steps_bar(config.steps, quiet) as bar:
 
-        def save(pixels: np.ndarray) -> None:
+        def save(pixels: np.ndarray, path: str = output) -> None:
             style = style_paths[0] if len(style_paths) == 1 else style_paths
             made_with = describe(network, config, content.pixels.shape, item.shares)
             settings = without_folders({"content": content_path, "style": style, **made_with})
-            save_image(output, pixels, alpha=content.alpha, settings=settings)
-            saved.append(output)
+            save_image(path, pixels, alpha=content.alpha, settings=settings)
+            saved.append(path)
 
         def callback(progress: Progress) -> bool:
             show_steps(bar, progress)
             steps = (entry["step"] for entry in progress.entries[0] if entry["step"])
             if config.save_every and any(step % config.save_every == 0 for step in steps):
-                save(progress.best_pixels())
+                try:
+                    save(progress.best_pixels())
+                except FileError as error:
+                    tell(f"jax_nst: warning: {error}; painting goes on")
             return bool(interrupted)
 
         result = run(network, content.pixels, styles, config=config, blend=item.shares, callback=callback)
-        save(result.pixels)
-        if history_path:
-            with replacing(history_path) as file:
-                file.write(json.dumps(_for_json(result.history), indent=1).encode())
+        if interrupted and result.history["steps"][-1]["step"] == 0:
+            tell("jax_nst: stopped before the first step; nothing was written")
+            return 128 + interrupted[0]
+        try:
+            path = _save_somewhere(save, result.pixels, output)
+        finally:
+            if history_path:
+                with replacing(history_path) as file:
+                    file.write(json.dumps(_for_json(result.history), indent=1).encode())
         bar.close()
+        if result.status is Status.UNCHANGED:
+            tell(f"jax_nst: warning: {result.message}; the picture is its start. {_REMEDY}")
         if not quiet:
-            tell(_verdict(output, result, hurry=bool(interrupted)))
-    print(output)
+            tell(_verdict(path, result, hurry=bool(interrupted)))
+    show(path)
+    if path != output:
+        return 1
     return 128 + interrupted[0] if interrupted else 0
+
+
+_REMEDY = "Make the learning rate or the weights of the losses smaller, or leave them out"
+
+
+def _save_somewhere(save: Callable[[np.ndarray, str], None], pixels: np.ndarray, output: str) -> str:
+    """Saves the picture at `output`, or where that fails in the working or the temporary folder.
+
+    Returns:
+      Where it is saved.
+
+    Raises:
+      FileError: it can be saved nowhere.
+    """
+    try:
+        save(pixels, output)
+        return output
+    except FileError as error:
+        reason = error
+    for folder in (Path.cwd(), Path(tempfile.gettempdir())):
+        path = folder / f"{Path(output).stem}_rescued_{os.getpid()}.png"
+        with contextlib.suppress(FileError):
+            save(pixels, str(path))
+            tell(f"jax_nst: {reason}; the picture is saved as {path} instead")
+            return str(path)
+    raise reason
 
 
 def _check_distinct(read: Iterable[str | None], written: Sequence[str | None]) -> None:

@@ -1,6 +1,7 @@
 """The terminal: progress bars, signals, warnings and messages."""
 
 import contextlib
+import os
 import signal
 import sys
 import types
@@ -13,6 +14,9 @@ from tqdm import tqdm
 from jax_nst.runtime import distributed
 from jax_nst.transfer.outcome import Progress
 
+# Ctrl-C, the end asked for by the system, and a closed terminal, which Windows does not have.
+_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+
 
 def items_bar(num_items: int, quiet: bool) -> "tqdm[Any]":
     """The progress bar of a sweep; only the first of several processes shows one."""
@@ -20,6 +24,7 @@ def items_bar(num_items: int, quiet: bool) -> "tqdm[Any]":
     return tqdm(
         total=num_items,
         disable=quiet or sys.stderr is None or not distributed.is_first(),
+        file=_Forgiving(),
         bar_format=form,
         dynamic_ncols=True,
         postfix="compiling",
@@ -49,6 +54,7 @@ def steps_bar(steps: int, quiet: bool) -> "tqdm[Any]":
     return tqdm(
         total=steps,
         disable=quiet or sys.stderr is None,
+        file=_Forgiving(),
         unit=" steps",
         bar_format=form,
         dynamic_ncols=True,
@@ -82,7 +88,7 @@ def saved_files() -> Iterator[list[str]]:
 
 @contextlib.contextmanager
 def interrupts() -> Iterator[list[int]]:
-    """Yields a list that receives the number of a SIGINT or SIGTERM; a second one quits at once."""
+    """Yields a list that receives the number of the signals that end a run; a second one quits at once."""
     received: list[int] = []
 
     def handle(number: int, frame: types.FrameType | None) -> None:
@@ -92,7 +98,7 @@ def interrupts() -> Iterator[list[int]]:
         received.append(number)
         tell("\njax_nst: stopping after this step; press Ctrl-C again to quit at once")
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, handle) for number in _SIGNALS}
     try:
         yield received
     finally:
@@ -121,6 +127,38 @@ def fail(error: object, status: int = 1) -> int:
 
 
 def tell(line: str) -> None:
-    """Prints to standard error, unless that is closed."""
-    if sys.stderr is not None:
-        print(line, file=sys.stderr)
+    """Prints to standard error, unless that is closed, full or broken."""
+    _Forgiving().write(f"{line}\n")
+
+
+def show(line: str) -> None:
+    """Prints to standard output; a stream that is full, or a pipe that is closed, is no failure.
+
+    Characters that the stream cannot encode are escaped.
+    """
+    if sys.stdout is None:
+        return
+    encoding = sys.stdout.encoding or "utf-8"
+    try:
+        print(line.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+    except OSError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  Python would flush the broken one at its end
+
+
+class _Forgiving:
+    """Standard error as a file whose failures end nothing: progress is not worth a picture."""
+
+    def write(self, text: str) -> None:
+        """Writes, if that is possible."""
+        try:
+            if sys.stderr is not None:
+                sys.stderr.write(text)
+                sys.stderr.flush()
+        except (OSError, ValueError):
+            sys.stderr = open(os.devnull, "w")  # noqa: SIM115  Python would flush the broken one at its end
+
+    def flush(self) -> None:
+        """Does nothing: what is written is flushed."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stderr, name)

@@ -7,7 +7,9 @@ from jax_nst.images.colours import OPPONENT as OPPONENT
 from jax_nst.images.colours import mix_colours as mix_colours
 from jax_nst.images.decode import READABLE as READABLE
 from jax_nst.images.decode import Head as Head
+from jax_nst.images.decode import as_pixels as as_pixels
 from jax_nst.images.decode import find_images as find_images
+from jax_nst.images.decode import is_one_picture as is_one_picture
 from jax_nst.images.decode import load_image as load_image
 from jax_nst.images.decode import load_picture as load_picture
 from jax_nst.images.decode import load_settings as load_settings

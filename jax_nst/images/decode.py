@@ -65,6 +65,37 @@ def load_picture(path: str | os.PathLike[str], size: int | None = None) -> Pictu
     return picture if size is None else resize_picture(picture, size)
 
 
+def is_one_picture(value: Any) -> bool:
+    """Whether a value is one picture (path, image of Pillow, or array `[H, W, ...]`), not several."""
+    return isinstance(value, str | os.PathLike | Image.Image) or getattr(value, "ndim", 0) in (2, 3)
+
+
+def as_pixels(picture: Any) -> np.ndarray:
+    """Pixels of anything that is a picture: a path, an image of Pillow, or an array.
+
+    Returns:
+      Floats; those of an array of 8-bit levels are divided by 255, other arrays are returned as they are.
+
+    Raises:
+      ImageError: a file cannot be read.
+      ValueError: the value is no picture.
+    """
+    if isinstance(picture, str | os.PathLike):
+        return load_image(picture)
+    if isinstance(picture, Image.Image):
+        pixels, alpha = _to_picture(ImageOps.exif_transpose(picture))
+        return pixels if alpha is None else composite(pixels, alpha)
+    array = np.asarray(picture)
+    if array.dtype == np.uint8:
+        return array.astype(np.float32) / 255
+    if array.dtype.kind != "f" and getattr(array.dtype, "name", "") != "bfloat16":
+        raise ValueError(
+            "a picture must be a path, an image of Pillow, or an array of floats in [0, 1] or of uint8, "
+            f"not {type(picture).__name__} of {array.dtype}"
+        )
+    return array.astype(np.float32)
+
+
 class Head(NamedTuple):
     """Properties of an image, read from the header of its file."""
 

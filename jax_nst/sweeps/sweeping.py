@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh
 
+from jax_nst.images import as_pixels, is_one_picture
 from jax_nst.losses import Losses
 from jax_nst.models.extractor import Params
 from jax_nst.runtime.platform import Platform, current_platform
@@ -17,7 +18,7 @@ from jax_nst.transfer.config import Config
 from jax_nst.transfer.layout import in_batches
 from jax_nst.transfer.network import Network, load_network
 from jax_nst.transfer.outcome import Callback, Outcome, Status, failed
-from jax_nst.transfer.pictures import Pixels, Source, Start
+from jax_nst.transfer.pictures import PictureLike, Source, Start
 from jax_nst.transfer.plan import Plan, plan_many
 from jax_nst.transfer.programs import ITEMS, on_all_devices
 from jax_nst.transfer.spec import Spec, picture_shape, resolve, resolve_level_weights
@@ -46,8 +47,8 @@ class SweepResult(NamedTuple):
 
 
 def sweep(
-    contents: Pixels | Sequence[Pixels],
-    styles: Pixels | Sequence[Pixels],
+    contents: PictureLike | Sequence[PictureLike],
+    styles: PictureLike | Sequence[PictureLike],
     *,
     grid: Grid = Grid(),
     config: Config = Config(),
@@ -60,7 +61,7 @@ def sweep(
     Each item equals what `stylize` makes with its settings, to rounding.
 
     Args:
-      contents: one `[H, W, 3]`, RGB in [0, 1], or several.
+      contents: one picture or several, each as `stylize` takes it.
       styles: the same; each keeps its own shape.
       grid: what varies beside them.
       config: the settings that do not.
@@ -83,26 +84,29 @@ def sweep(
       >>> result.pixels.shape, result.messages
       ((2, 32, 40, 3), ['ok', 'ok'])
     """
-    contents, styles = (_sequence(pictures) for pictures in (contents, styles))
-    items = make_items(grid, len(contents), len(styles), config)
+    sources = _sources(contents), _sources(styles)
+    items = make_items(grid, len(sources[0]), len(sources[1]), config)
     platform = current_platform()
     network = load_network(config, params=params, platform=platform)
     outcomes: list[Outcome] = []
     for _, batch_outcomes in run_sweep(
-        network, [_source(x) for x in contents], [_source(x) for x in styles], items,
-        platform=platform, batch=batch, callback=callback,
-    ):  # fmt: skip
+        network, *sources, items, platform=platform, batch=batch, callback=callback
+    ):
         outcomes += batch_outcomes
-    shapes = [picture_shape(config, np.shape(contents[item.content])) for item in items]
+    shapes = [picture_shape(config, sources[0][item.content].shape or (1, 1, 3)) for item in items]
     return _stack(items, outcomes, shapes, resolve_loss_names(config, network.extractor))
 
 
-def _sequence(pictures: Any) -> Sequence[Pixels]:
-    one = isinstance(pictures, np.ndarray | jax.Array) and pictures.ndim == 3
-    return [pictures] if one else list(pictures)
+def _sources(pictures: Any) -> list[Source]:
+    """One picture or several, each as `stylize` takes it; one that cannot be used says why."""
+    return [_source(picture) for picture in ([pictures] if is_one_picture(pictures) else pictures)]
 
 
-def _source(pixels: Pixels) -> Source:
+def _source(picture: Any) -> Source:
+    try:
+        pixels = as_pixels(picture)
+    except ValueError as error:
+        return Source(None, lambda: picture, str(error))
     if pixels.ndim == 3 and 0 not in pixels.shape:
         return Source(pixels.shape, lambda: pixels)
     return Source(None, lambda: pixels, f"a picture must have shape [H, W, 3], not {list(pixels.shape)}")

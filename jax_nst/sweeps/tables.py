@@ -50,7 +50,7 @@ def _values(job: Job, index: int) -> dict[str, Any]:
 
 def is_finished(folder: Path, row: Mapping[str, Any]) -> bool:
     """Whether the item of a row need not be run again."""
-    done = Status.of(row["status"]) in (Status.FINISHED, Status.DIVERGED)
+    done = Status.of(row["status"]) in (Status.FINISHED, Status.DIVERGED, Status.UNCHANGED)
     return done and (folder / row["file"]).is_file()
 
 

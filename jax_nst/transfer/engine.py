@@ -251,4 +251,11 @@ def _outcome(
         status, message = Status.DIVERGED, f"diverged at step {step}; the best before is kept"
     elif interrupted and len(losses) <= last.steps:
         status, message = Status.STOPPED, f"stopped after step {len(losses) - 1}"
+    elif not any(_improved(trace.losses[:, 0]) for trace in traces):
+        status, message = Status.UNCHANGED, "unchanged: no step lowered the loss"
     return Outcome(item, status, message, pixels, traces, losses, seconds)
+
+
+def _improved(totals: np.ndarray) -> bool:
+    """Whether some evaluation after the first is the best of a level."""
+    return bool(np.nanargmin(np.where(np.isfinite(totals), totals, np.inf)))

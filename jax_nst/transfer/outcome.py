@@ -16,6 +16,8 @@ class Status(enum.Enum):
 
     FINISHED = "ok"
     """All steps were made, or the loss has levelled off."""
+    UNCHANGED = "unchanged"
+    """No step lowered the loss, so the picture is where the run began."""
     STOPPED = "stopped"
     """A callback or the user ended it; the best picture so far is kept."""
     DIVERGED = "diverged"

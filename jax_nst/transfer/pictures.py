@@ -1,6 +1,7 @@
 """The pictures of a transfer at the sizes that it needs them: content, style and start."""
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from jax_nst.images import (
     Picture,
+    as_pixels,
     cover,
     fit_size,
     load_picture,
@@ -23,6 +25,9 @@ from jax_nst.transfer.spec import Level, check_side, least_side, picture_shape, 
 
 Pixels = np.ndarray | jax.Array
 """`[H, W, 3]`, RGB in [0, 1]."""
+
+PictureLike = Pixels | str | os.PathLike[str] | Any
+"""Pixels, 8-bit levels (uint8), the path of an image file, or an image of Pillow."""
 
 
 class Source(NamedTuple):
@@ -133,7 +138,7 @@ def blend_shares(blend: Sequence[float] | None, num_styles: int) -> tuple[float,
 
 def checked_pixels(name: str, pixels: Any) -> np.ndarray:
     """The picture as float32 `[H, W, 3]`; raises ValueError if it is none."""
-    array = np.asarray(pixels, np.float32)
+    array = as_pixels(pixels)
     if array.ndim != 3 or array.shape[-1] != 3 or 0 in array.shape:
         raise ValueError(f"{name} must have shape [H, W, 3], not {list(array.shape)}")
     if not (np.isfinite(array).all() and array.min() >= 0 and array.max() <= 1):

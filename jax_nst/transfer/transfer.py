@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jax_nst.images import is_one_picture
 from jax_nst.losses import Losses
 from jax_nst.models.extractor import Params
 from jax_nst.runtime.platform import Platform, current_platform
@@ -16,7 +16,15 @@ from jax_nst.transfer.config import Config
 from jax_nst.transfer.engine import run as run_engine
 from jax_nst.transfer.network import Network, load_network
 from jax_nst.transfer.outcome import Callback, Outcome, Progress, Status, entries_of
-from jax_nst.transfer.pictures import Pixels, Source, Start, blend_shares, checked_pixels, style_shape
+from jax_nst.transfer.pictures import (
+    PictureLike,
+    Pixels,
+    Source,
+    Start,
+    blend_shares,
+    checked_pixels,
+    style_shape,
+)
 from jax_nst.transfer.plan import Plan, objects_of, plan_one
 from jax_nst.transfer.programs import score_program
 from jax_nst.transfer.provenance import made_with
@@ -42,8 +50,8 @@ class Result(NamedTuple):
 
 
 def stylize(
-    content: Pixels,
-    style: Pixels | Sequence[Pixels],
+    content: PictureLike,
+    style: PictureLike | Sequence[PictureLike],
     *,
     config: Config = Config(),
     blend: Sequence[float] | None = None,
@@ -53,9 +61,10 @@ def stylize(
     """Paints one picture in the style of another (Gatys, Ecker and Bethge 2015, arXiv:1508.06576).
 
     Args:
-      content: `[H, W, 3]`, RGB in [0, 1]; resized to `config.size`.
-      style: `[H', W', 3]`, RGB in [0, 1], of any shape; resized to `config.style_size`. Or several,
-        which make one style: the mean of their statistics.
+      content: `[H, W, 3]`, RGB in [0, 1]; resized to `config.size`. Or 8-bit levels (uint8), the path of an
+        image file, or an image of Pillow.
+      style: the same, of any shape; resized to `config.style_size`. Or several, which make one style: the
+        mean of their statistics.
       config: the settings.
       blend: the share of each of several styles; equal ones if None.
       params: of the network, as `load_params` reads them. None: found or downloaded, as `config.features`
@@ -83,14 +92,14 @@ def stylize(
     """
     platform = current_platform()
     network = load_network(config, params=params, platform=platform)
-    styles = [style] if isinstance(style, np.ndarray | jax.Array) else style
+    styles: Any = [style] if is_one_picture(style) else style
     return run(network, content, styles, config=config, platform=platform, blend=blend, callback=callback)
 
 
 def run(
     network: Network,
-    content: Pixels,
-    styles: Sequence[Pixels],
+    content: PictureLike,
+    styles: Sequence[PictureLike],
     *,
     config: Config,
     platform: Platform | None = None,

@@ -17,6 +17,7 @@ from PIL import Image
 
 from jax_nst import Config, images, load_image, save_image
 from jax_nst.cli import main as cli
+from jax_nst.runtime.files import FileError
 from jax_nst.transfer import transfer
 
 QUICK = (
@@ -371,7 +372,7 @@ def wait_for(stream, text):
     return read
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_saves_the_best_picture(number, pair, tmp_path):
     process = start(*pair, *QUICK[:3], "--steps=100000", "--history=h.json")
     read = wait_for(process.stderr, "loss")
@@ -397,14 +398,126 @@ def test_an_interrupt_at_a_coarse_level_computes_nothing_of_the_full_size(pair, 
         planned.append(level.size)
         return plan_one(network, spec, level, *rest)
 
+    def interrupt(bar, progress):
+        if progress.step >= 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
     monkeypatch.setattr(transfer, "plan_one", noted)
-    monkeypatch.setattr(cli, "show_steps", lambda bar, progress: os.kill(os.getpid(), signal.SIGINT))
-    assert run(*pair, *QUICK, "--scales=2") == 130
+    monkeypatch.setattr(cli, "show_steps", interrupt)
+    assert run(*pair, *QUICK, "--steps=80", "--scales=2") == 130
     err = capsys.readouterr().err
     assert planned == [16]
-    assert "saved after 0 steps" in err
+    assert re.search(r"saved after [1-9]\d* steps", err)
     assert "scores" not in err
     assert load_image("c_s.png").shape == (24, 32, 3)
+
+
+def test_an_interrupt_before_the_first_step_keeps_the_finished_picture(pair, monkeypatch, capsys):
+    Path("c_s.png").write_bytes(b"finished before")
+    monkeypatch.setattr(cli, "show_steps", lambda bar, progress: os.kill(os.getpid(), signal.SIGINT))
+    assert run(*pair, *QUICK) == 130
+    assert Path("c_s.png").read_bytes() == b"finished before"
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "stopped before the first step; nothing was written" in err
+
+
+def test_a_save_that_fails_on_the_way_does_not_end_the_run(pair, monkeypatch, capsys):
+    monkeypatch.chdir(os.getcwd())
+    failed = []
+
+    def save(path, pixels, **rest):
+        if not failed:
+            failed.append(path)
+            raise FileError(f"{path}: cannot be written there (No space left on device)")
+        save_image(path, pixels, **rest)
+
+    monkeypatch.setattr(cli, "save_image", save)
+    assert run(*pair, *QUICK, "--save_every=2") == 0
+    assert "c_s.png: cannot be written there (No space left on device); painting goes on" in (
+        capsys.readouterr().err
+    )
+    assert load_image("c_s.png").shape == (24, 32, 3)
+
+
+def test_a_picture_that_cannot_be_saved_is_saved_elsewhere(pair, monkeypatch, tmp_path, capsys):
+    """The history is written whatever happens, and the exit status says that something did."""
+    (tmp_path / "out").mkdir()
+
+    def save(path, pixels, **rest):
+        if Path(path).parent.name == "out":
+            raise FileError(f"{path}: cannot be written there (No such file or directory)")
+        save_image(path, pixels, **rest)
+
+    monkeypatch.setattr(cli, "save_image", save)
+    assert run(*pair, *QUICK, "--output=out/p.png", "--history=h.json") == 1
+    out, err = capsys.readouterr()
+    (rescued,) = tmp_path.glob("p_rescued_*.png")
+    assert out == f"{rescued}\n"
+    assert (
+        f"out/p.png: cannot be written there (No such file or directory); the picture is saved as {rescued}"
+        in err
+    )
+    assert load_image(rescued).shape == (24, 32, 3)
+    assert json.loads(Path("h.json").read_text())["steps"]
+
+
+def test_a_picture_that_can_be_saved_nowhere_leaves_its_history(pair, monkeypatch, capsys):
+    def save(path, pixels, **rest):
+        raise FileError(f"{path}: cannot be written there (No space left on device)")
+
+    monkeypatch.setattr(cli, "save_image", save)
+    assert run(*pair, *QUICK, "--history=h.json") == 1
+    assert "jax_nst: c_s.png: cannot be written there (No space left on device)" in capsys.readouterr().err
+    assert json.loads(Path("h.json").read_text())["steps"]
+
+
+def test_a_run_that_improves_nothing_says_so(pair, capsys):
+    assert run(*pair, *QUICK, "--optimizer=adam", "--learning_rate=1e6", "--steps=3") == 0
+    assert "jax_nst: warning: unchanged: no step lowered the loss; the picture is its start" in (
+        capsys.readouterr().err
+    )
+
+
+def test_the_version_is_shown(capsys):
+    import jax_nst
+
+    assert run("--version") == 0
+    assert capsys.readouterr().out == f"jax_nst {jax_nst.__version__}\n"
+    command = [sys.executable, "-m", "jax_nst", "--version"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == f"jax_nst {jax_nst.__version__}\n"
+
+
+def test_without_the_packages_one_sentence(tmp_path):
+    command = [sys.executable, "-S", "-I", str(ROOT / "main.py"), "--help"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("jax_nst: No module named ")
+    assert "pip install -e ." in done.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_full_or_broken_stream_ends_nothing(pair):
+    command = [sys.executable, str(ROOT / "main.py"), *pair, *QUICK]
+    with open("/dev/full", "w") as full:
+        assert subprocess.run(command, stdout=full, stderr=full, check=False).returncode == 0
+    assert load_image("c_s.png").shape == (24, 32, 3)
+    os.remove("c_s.png")
+    reader, writer = os.pipe()
+    os.close(reader)
+    assert subprocess.run(command, stdout=writer, stderr=writer, check=False).returncode == 0
+    os.close(writer)
+    assert load_image("c_s.png").shape == (24, 32, 3)
+
+
+def test_a_name_that_stdout_cannot_encode_is_escaped(pair):
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, str(ROOT / "main.py"), *pair, *QUICK, "--output=ü.png", "--quiet"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "\\xfc.png\n")
+    assert os.path.exists("ü.png")
 
 
 @pytest.mark.parametrize(("save_every", "message"), [(1, "c_s.png is saved"), (0, "nothing was saved")])

@@ -207,7 +207,8 @@ def test_each_item_ends_where_the_single_run_does(optimizer):
     config = dataclasses.replace(WAVELET, optimizer=optimizer, steps=300, tolerance=0.05)
     result = sweep(CONTENTS[0], STYLES[0], grid=Grid(style_weight=(0.1, 1e3)), config=config, batch=2)
     lengths = np.isfinite(result.history.total).sum(axis=1)
-    assert result.status == [OK, OK]
+    # With little style, Adam finds nothing better than the content.
+    assert set(result.status) <= {OK, Status.UNCHANGED}
     assert len(set(lengths)) == 2
     assert max(lengths) < 301
     for index in range(2):

@@ -6,8 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import EXAMPLES, picture, vgg_params
+from PIL import Image
 
-from jax_nst import Config, Status, load_image, stylize
+from jax_nst import Config, Status, load_image, save_image, stylize, sweep
 from jax_nst.images import quantize, resize
 from jax_nst.models.wavelet import layers_at
 from jax_nst.runtime.platform import CPU
@@ -413,3 +414,33 @@ def test_the_examples_are_stylised_with_the_defaults_of_the_wavelets():
     content, style = load_image(EXAMPLES / "cat.jpg"), load_image(EXAMPLES / "cypresses.jpg")
     result = stylize(content, style, config=Config(features="wavelet", size=96, steps=40))
     assert totals(result)[-1] < 0.05 * totals(result)[0]
+
+
+def test_pictures_are_taken_as_what_they_are(pair, tmp_path):
+    """Paths, images of Pillow and 8-bit levels paint what their pixels do."""
+    levels = [(255 * x).round().astype(np.uint8) for x in pair]
+    floats = [x.astype(np.float32) / 255 for x in levels]
+    expected = stylize(*floats, config=WAVELET).pixels
+    files = [tmp_path / f"{name}.png" for name in "cs"]
+    for file, pixels in zip(files, floats, strict=True):
+        save_image(file, pixels)
+    images = [Image.fromarray(x) for x in levels]
+    for given in (levels, files, [str(file) for file in files], images, [floats[0], [floats[1]]]):
+        np.testing.assert_array_equal(stylize(*given, config=WAVELET).pixels, expected)
+    swept = sweep(files[0], [files[1], levels[1]], config=WAVELET)
+    assert swept.messages == ["ok", "ok"]
+    np.testing.assert_allclose(swept.pixels[0], swept.pixels[1])
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (np.zeros((8, 8, 3), np.int64), "an array of floats in .0, 1. or of uint8, not ndarray of int64"),
+        (None, "not NoneType"),
+        ("nowhere.png", "nowhere.png: no such image file"),
+        (np.zeros((1, 8, 8, 3)), r"content must have shape \[H, W, 3\], not \[1, 8, 8, 3\]"),
+    ],
+)
+def test_what_is_no_picture_is_refused(value, message, pair):
+    with pytest.raises(ValueError, match=message):
+        stylize(value, pair[1], config=WAVELET)
