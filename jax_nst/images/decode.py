@@ -93,7 +93,7 @@ def as_pixels(picture: Any) -> np.ndarray:
             "a picture must be a path, an image of Pillow, or an array of floats in [0, 1] or of uint8, "
             f"not {type(picture).__name__} of {array.dtype}"
         )
-    return array.astype(np.float32)
+    return array.astype(np.float32, copy=False)
 
 
 class Head(NamedTuple):

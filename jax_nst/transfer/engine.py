@@ -93,7 +93,8 @@ def run(
                 outcomes[item] = _outcome(spec, item, level.pixels[item], traces[item], level.interrupted)
         starts, interrupted = level.pixels, level.interrupted
         begun = begun._replace(step=begun.step + plan.level.steps + 1)
-        if interrupted:
+        all_failed = len(outcomes) == len(batch) and jax.process_count() == 1
+        if interrupted or all_failed:
             break
     return [outcomes[item] for item in sorted(outcomes)], interrupted
 

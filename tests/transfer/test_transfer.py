@@ -13,6 +13,7 @@ from jax_nst.images import quantize, resize
 from jax_nst.models.wavelet import layers_at
 from jax_nst.runtime.platform import CPU
 from jax_nst.transfer import plan as plan_module
+from jax_nst.transfer import transfer as transfer_module
 from jax_nst.transfer.network import load_network
 from jax_nst.transfer.provenance import device, versions
 from jax_nst.transfer.transfer import run
@@ -444,3 +445,17 @@ def test_pictures_are_taken_as_what_they_are(pair, tmp_path):
 def test_what_is_no_picture_is_refused(value, message, pair):
     with pytest.raises(ValueError, match=message):
         stylize(value, pair[1], config=WAVELET)
+
+
+def test_a_start_that_is_not_finite_compiles_no_finer_level(pair, monkeypatch):
+    planned, plan_one = [], transfer_module.plan_one
+
+    def noted(network, spec, level, *rest):
+        planned.append(level.size)
+        return plan_one(network, spec, level, *rest)
+
+    monkeypatch.setattr(transfer_module, "plan_one", noted)
+    config = dataclasses.replace(WAVELET, scales=2, style_weight=1e38)
+    with pytest.raises(FloatingPointError, match="the loss of the start is not finite"):
+        stylize(pair[0], 0.1 * pair[1], config=config)
+    assert planned == [16]
