@@ -103,6 +103,7 @@ def test_pictures_are_uploaded_and_downloaded_in_colab(folder, monkeypatch):
     assert (settings["content"], settings["style"]) == ("cat.jpg", "uploaded.jpg")
 
 
+@pytest.mark.slow
 def test_the_sweep_shows_a_grid(folder):
     outputs = run(folder / "sweep.ipynb")
     text = text_of(outputs)

@@ -109,6 +109,7 @@ def test_gradient_through_the_wavelets_against_finite_differences(rng):
         assert directional_error(objective, start, ({}, targets, given), rng) < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("term", [MOMENTS, CROSS_LAYER], ids=lambda term: term.name)
 @pytest.mark.parametrize("features", ["vgg19", "wavelet"])
 def test_gradient_of_other_style_terms_against_finite_differences(features, term, rng):

@@ -29,6 +29,7 @@ def keep(features, part, arguments):
     return {**share, **sums}, features
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(40, 24), (39, 23), (18, 64)])
 @pytest.mark.parametrize("name", LAYERS)
 def test_features_in_bands_of_rows_are_those_of_the_undivided_picture(name, shape, monkeypatch):

@@ -234,6 +234,7 @@ LARGER = [picture(48, 40, 1), picture(96, 80, 2), picture(30, 48, 3)]
 LARGER_STYLES = [picture(48, 48, 4), picture(60, 40, 5)]
 
 
+@pytest.mark.slow
 def test_a_row_is_the_single_run_with_its_levels():
     """Two contents of one shape and one of another, each from its own picture at each size."""
     result = sweep(LARGER, LARGER_STYLES, config=LEVELS, batch=3)
