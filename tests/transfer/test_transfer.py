@@ -381,7 +381,7 @@ def test_the_same_settings_give_the_same_look_at_every_size():
     for start, end in zip(starts, losses, strict=True):
         assert float(end.total) < 0.05 * start
     np.testing.assert_allclose(*starts, rtol=0.1)
-    np.testing.assert_allclose(*([x.total, x.content, x.style] for x in losses), rtol=0.45)
+    np.testing.assert_allclose(*([x.total, x["content"], x["style"]] for x in losses), rtol=0.45)
     assert apart(results) < 0.06  # begun at half of each size: 0.09
 
 
