@@ -127,6 +127,7 @@ def test_every_recipe_and_package_is_described():
     assert all(f"| `{name}` |" in design for name in packages)
 
 
+@pytest.mark.slow
 def test_the_examples_of_extending_run(capsys):
     examples = blocks((DOCS / "extending.md").read_text(), "python")
     assert all(example.count("\n") < 30 for example in examples)

@@ -1,4 +1,4 @@
-"""The notebooks of the examples, run from top to bottom in kernels of their own."""
+"""The examples: the first command of the README, and the notebooks, run in kernels of their own."""
 
 import base64
 import io
@@ -11,6 +11,7 @@ from conftest import EXAMPLES, ROOT
 from nbclient import NotebookClient
 from PIL import Image
 
+from jax_nst import Config, stylize
 from jax_nst.images import load_image, load_settings
 
 NOTEBOOKS = sorted(EXAMPLES.glob("*.ipynb"))
@@ -75,6 +76,7 @@ def pictures_of(outputs):
     return found["image/jpeg"], found["image/png"]
 
 
+@pytest.mark.slow
 def test_the_first_picture_is_painted_without_a_download(folder):
     outputs = run(folder / "first_picture.ipynb", QUICK)
     text = text_of(outputs)
@@ -133,3 +135,13 @@ def test_the_notebooks_install_in_the_same_way():
     installs = [source for source in cells if "%pip install" in source]
     assert len(installs) == len(NOTEBOOKS)
     assert len(set(installs)) == 1
+
+
+@pytest.mark.slow
+def test_the_first_command_of_the_readme_reaches_its_loss():
+    """With the bundled network, as on a machine without network access; 7.15 when this was written."""
+    pair = (EXAMPLES / name for name in ("cat.jpg", "cypresses.jpg"))
+    result = stylize(*pair, config=Config(features="vgg19-lite"))
+    assert result.message == "ok"
+    assert result.pixels.shape == (255, 384, 3)
+    assert 6.8 < float(result.score(result.pixels).total) < 7.5

@@ -130,6 +130,7 @@ def test_alpha_is_kept(tmp_path, inputs):
     np.testing.assert_allclose(kept, alpha, atol=1 / 255)
 
 
+@pytest.mark.slow
 def test_contents_whose_file_has_another_shape_than_their_picture(tmp_path, inputs):
     """One with alpha is resized first, so that half its size is rounded twice; one lies on its side."""
     save_image(tmp_path / "alpha.png", picture(603, 1000), alpha=np.ones((603, 1000)))

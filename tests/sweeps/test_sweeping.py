@@ -93,6 +93,7 @@ def test_every_style_loss_is_named():
     np.testing.assert_array_equal(result.losses.total, result.history.total.min(axis=1))
 
 
+@pytest.mark.slow
 def test_contents_of_one_shape_share_one_program(monkeypatch):
     """And a second sweep, of other pictures and values, compiles nothing."""
     planned = []

@@ -309,6 +309,7 @@ LEVELS = Config(
 TWO_LEVELS = dataclasses.replace(LEVELS, scales="2")
 
 
+@pytest.mark.slow
 def test_a_run_is_scored_with_the_layers_of_its_size_also_when_stopped():
     content, style = picture(64, 64, 1), picture(64, 64, 2)
     config, own = Config(features="wavelet", size=64, scales="2", steps=3), layers_at((64, 64))
