@@ -189,15 +189,8 @@ def transfer(values: Mapping[str, Any], job: Job) -> int:
         if interrupted and result.history["steps"][-1]["step"] == 0:
             tell("jax_nst: stopped before the first step; nothing was written")
             return 128 + interrupted[0]
-        try:
-            path = _save_somewhere(save, result.pixels, output)
-        finally:
-            if history_path:
-                with replacing(history_path) as file:
-                    file.write(json.dumps(_for_json(result.history), indent=1).encode())
+        path = _save_result(save, result, output, history_path)
         bar.close()
-        if result.status is Status.UNCHANGED:
-            tell(f"jax_nst: warning: {result.message}; the picture is its start. {_REMEDY}")
         if not quiet:
             tell(_verdict(path, result, hurry=bool(interrupted)))
     show(path)
@@ -207,6 +200,21 @@ def transfer(values: Mapping[str, Any], job: Job) -> int:
 
 
 _REMEDY = "Make the learning rate or the weights of the losses smaller, or leave them out"
+
+
+def _save_result(
+    save: Callable[[np.ndarray, str], None], result: Result, output: str, history_path: str | None
+) -> str:
+    """Saves the picture, and the history whatever happens to the picture; returns where the picture is."""
+    try:
+        path = _save_somewhere(save, result.pixels, output)
+    finally:
+        if history_path:
+            with replacing(history_path) as file:
+                file.write(json.dumps(_for_json(result.history), indent=1).encode())
+    if result.status is Status.UNCHANGED:
+        tell(f"jax_nst: warning: {result.message}; the picture is its start. {_REMEDY}")
+    return path
 
 
 def _save_somewhere(save: Callable[[np.ndarray, str], None], pixels: np.ndarray, output: str) -> str:
