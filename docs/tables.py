@@ -6,9 +6,6 @@ The site generator loads this module and calls `define_env`; a page then writes 
 import dataclasses
 from typing import Any
 
-_REPEAT = "repeat this option to specify a list of values"
-"""What absl adds to the help of a flag that may be repeated; the project's own text says so already."""
-
 
 def settings_table() -> str:
     """The fields of `Config`: the flag, its default, and the documentation of the field."""
@@ -46,7 +43,9 @@ def _flags() -> list[Any]:
 
 
 def _table(flags: Any) -> str:
-    rows = [f"| `--{flag.name}` | {_default(flag)} | {_escape(flag.help)} |" for flag in flags]
+    from jax_nst.cli.flags import help_of
+
+    rows = [f"| `--{flag.name}` | {_default(flag)} | {_escape(help_of(flag))} |" for flag in flags]
     return "\n".join(("| flag | default | meaning |", "|---|---|---|", *rows))
 
 
@@ -58,5 +57,4 @@ def _default(flag: Any) -> str:
 
 
 def _escape(text: str) -> str:
-    text = " ".join(text.split()).removesuffix(_REPEAT).rstrip("; ")
     return text.replace("|", "\\|").replace("<", "&lt;")

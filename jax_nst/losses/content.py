@@ -34,18 +34,6 @@ def half_sum(features: jax.Array, num_positions: ArrayLike) -> Target:
     return Target(features, jnp.asarray(0.5))
 
 
-def quarter_mean(features: jax.Array, num_positions: ArrayLike) -> Target:
-    """Target of mean((F - P)²) / 4, as in Coursera's exercise."""
-    del num_positions
-    return Target(features, jnp.asarray(1.0 / (4 * features.size)))
-
-
-def mean(features: jax.Array, num_positions: ArrayLike) -> Target:
-    """Target of mean((F - P)²)."""
-    del num_positions
-    return Target(features, jnp.asarray(1.0 / features.size))
-
-
 CONTENT = Term(
     "content",
     statistic=at_least_float32,

@@ -72,18 +72,6 @@ def relative_to_entries(gram: jax.Array, num_positions: ArrayLike) -> Target:
     return Target(gram, 1.0 / (gram.size * power[:, None] * power[None, :]))
 
 
-def quarter_mean(gram: jax.Array, num_positions: ArrayLike) -> Target:
-    """Target of sum((FᵀF - A)²) / (4 N² M²), Gatys et al. 2015, eq. 4; the M² is in the Gram matrices."""
-    del num_positions
-    return Target(gram, jnp.asarray(1.0 / (4 * gram.size)))
-
-
-def sum_over_channels(gram: jax.Array, num_positions: ArrayLike) -> Target:
-    """Target of the sum over entries of Gram matrices divided by C h w, as nazianafis has it."""
-    del num_positions
-    return Target(gram, jnp.asarray(1.0 / gram.size))
-
-
 def mean_undivided(gram: jax.Array, num_positions: ArrayLike) -> Target:
     """Target of the mean over entries of undivided Gram matrices, over C h w, as in Udacity's code."""
     return Target(gram, jnp.asarray(num_positions / (gram.shape[0] * gram.size)))

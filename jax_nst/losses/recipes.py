@@ -18,7 +18,7 @@ from jax_nst.losses.content import CONTENT
 from jax_nst.losses.cross_layer import CROSS_LAYER
 from jax_nst.losses.gram import GRAM
 from jax_nst.losses.moments import MOMENTS
-from jax_nst.losses.term import Term
+from jax_nst.losses.term import Term, mean, quarter_mean
 from jax_nst.losses.variation import ABSOLUTE_VARIATION, TOTAL_VARIATION
 
 STYLE_TERMS = {"gram": GRAM, "moments": MOMENTS, "cross_layer": CROSS_LAYER}
@@ -75,7 +75,8 @@ _STYLE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 _TORCHVISION = (255 * 0.225) ** 2
 
 _CONTENT = dataclasses.replace(CONTENT, layers=("relu4_2",))
-_GATYS_STYLE = dataclasses.replace(GRAM, target=gram.quarter_mean, layers=_STYLE)
+# Eq. 4 of Gatys et al., sum((FᵀF - A)²) / (4 N² M²): the M² is in the Gram matrices.
+_GATYS_STYLE = dataclasses.replace(GRAM, target=quarter_mean, layers=_STYLE)
 _UDACITY_STYLE = dataclasses.replace(GRAM, target=gram.mean_undivided)
 
 RECIPES = (
@@ -110,19 +111,20 @@ RECIPES = (
     Recipe(
         "coursera",
         (
-            (10.0, dataclasses.replace(_CONTENT, target=content.quarter_mean)),
+            (10.0, dataclasses.replace(_CONTENT, target=quarter_mean)),
             (40.0, _GATYS_STYLE),
             (0.0, TOTAL_VARIATION),
         ),
         network="vgg19",
     ),
     # github.com/nazianafis/Neural-Style-Transfer: L-BFGS, start from the content, height 400. torchvision's
-    # network on 0-255 input, so about the same activation scale.
+    # network on 0-255 input, so about the same activation scale. The style is the sum over entries of Gram
+    # matrices divided by C h w, which is the mean of these.
     Recipe(
         "nazianafis",
         (
-            (1e5, dataclasses.replace(_CONTENT, target=content.mean)),
-            (3e4, dataclasses.replace(GRAM, target=gram.sum_over_channels, layers=_STYLE)),
+            (1e5, dataclasses.replace(_CONTENT, target=mean)),
+            (3e4, dataclasses.replace(GRAM, target=mean, layers=_STYLE)),
             (1.0, ABSOLUTE_VARIATION),
         ),
         network="vgg19",
@@ -132,7 +134,7 @@ RECIPES = (
     Recipe(
         "udacity",
         (
-            (1.0, dataclasses.replace(_CONTENT, target=content.mean)),
+            (1.0, dataclasses.replace(_CONTENT, target=mean)),
             (
                 1e6 / _TORCHVISION,
                 dataclasses.replace(
@@ -148,7 +150,7 @@ RECIPES = (
     Recipe(
         "sushant097",
         (
-            (10.0, dataclasses.replace(_CONTENT, target=content.mean, layers=("relu4_3",))),
+            (10.0, dataclasses.replace(_CONTENT, target=mean, layers=("relu4_3",))),
             (
                 1e4 / _TORCHVISION,
                 dataclasses.replace(

@@ -159,6 +159,18 @@ def relative_to_power(statistic: jax.Array, num_positions: ArrayLike) -> Target:
     return Target(statistic, 1.0 / (statistic.size * power))
 
 
+def mean(statistic: jax.Array, num_positions: ArrayLike) -> Target:
+    """Target of mean((x - t)²)."""
+    del num_positions
+    return Target(statistic, jnp.asarray(1.0 / statistic.size))
+
+
+def quarter_mean(statistic: jax.Array, num_positions: ArrayLike) -> Target:
+    """Target of mean((x - t)²) / 4."""
+    del num_positions
+    return Target(statistic, jnp.asarray(1.0 / (4 * statistic.size)))
+
+
 def squared_difference(statistic: jax.Array, target: Target) -> jax.Array:
     """sum(coefficient · (statistic - target)²); the coefficient is `[]` or one for each entry."""
     return jnp.sum(target.coefficient * jnp.square(statistic - target.value))

@@ -51,6 +51,9 @@ def load_network(
     """
     platform = platform or current_platform()
     if isinstance(config.features, Extractor):
+        for name, default in (("weights", None), ("pooling", "max"), ("precision", "auto")):
+            if getattr(config, name) != default:
+                raise ValueError(f"{name} is that of a named network; set it in the extractor you pass")
         return _given(config, config.features, params)
     if config.features == "wavelet":
         if config.weights or config.pooling != "max":

@@ -112,9 +112,7 @@ class Preparation:
         Raises ValueError if a picture of the item cannot be used.
         """
         pixels = self._content_pixels(item)
-        give_back()  # else the memory of one program would be kept beside that of the next
-        style = jax.block_until_ready(self._style_targets(item))
-        give_back()
+        style = self._style_targets(item)
         content = self._content_targets(item)
         if start is None:
             styles = []
@@ -155,8 +153,8 @@ class Preparation:
     def _content_targets(self, item: Item) -> Targets:
         if item.content not in self._content_cache:
             pixels = self._content_pixels(item)
-            targets = self._programs.content(self._network.params, pixels, self._positions)
-            self._content_cache[item.content] = self._fetch(targets)
+            targets = self._run(self._programs.content, self._network.params, pixels, self._positions)
+            self._content_cache[item.content] = targets
         return self._content_cache[item.content]
 
     def _style_targets(self, item: Item) -> Targets:
@@ -164,14 +162,21 @@ class Preparation:
         if key not in self._style_cache:
             statistics = [self._statistics(index) for index in item.styles]
             shares = np.asarray(item.shares, np.float32)
-            self._style_cache[key] = self._fetch(self._programs.style(statistics, shares, self._positions))
+            self._style_cache[key] = self._run(self._programs.style, statistics, shares, self._positions)
         return self._style_cache[key]
 
     def _statistics(self, index: int) -> Statistics:
         if index not in self._statistics_cache:
-            found = self._programs.statistics(self._network.params, self._style_pixels(index))
-            self._statistics_cache[index] = self._fetch(found)
+            pixels = self._style_pixels(index)
+            found = self._run(self._programs.statistics, self._network.params, pixels)
+            self._statistics_cache[index] = found
         return self._statistics_cache[index]
+
+    def _run(self, program: Callable[..., Any], *arguments: Any) -> Any:
+        """Runs a program that needs much memory once; else it would be kept beside that of the next."""
+        found = self._fetch(jax.block_until_ready(program(*arguments)))
+        give_back()
+        return found
 
     def _style_pixels(self, index: int) -> np.ndarray:
         return fit_style(self._network.extractor, self._level, self._styles[index].load())

@@ -9,7 +9,7 @@ import pytest
 
 from jax_nst.losses import content
 from jax_nst.losses.content import CONTENT, content_loss
-from jax_nst.losses.term import Target
+from jax_nst.losses.term import Target, mean, quarter_mean
 
 
 def loss_of(term, features, reference):
@@ -25,7 +25,7 @@ def test_content_loss_is_a_weighted_sum_of_squares(rng):
 
 @pytest.mark.parametrize(
     ("target", "coefficient"),
-    [(content.half_sum, 1 / 2), (content.quarter_mean, 1 / (4 * 60)), (content.mean, 1 / 60)],
+    [(content.half_sum, 1 / 2), (quarter_mean, 1 / (4 * 60)), (mean, 1 / 60)],
 )
 def test_published_targets_scale_the_sum_of_squares(target, coefficient, rng):
     f, p = rng.normal(size=(2, 3, 4, 5)).astype(np.float32)

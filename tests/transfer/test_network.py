@@ -149,3 +149,12 @@ def test_an_extractor_is_taken_as_it_is():
     assert load_network(Config(features=extractor), params={"k": 1}) == (extractor, {"k": 1}, None)
     with pytest.raises(ValueError, match="unknown layer 'relu1_1' of wavelet"):
         load_network(Config(features=extractor, style_layers=("relu1_1",)))
+
+
+@pytest.mark.parametrize(
+    "setting", [{"weights": "w.h5"}, {"pooling": "average"}, {"precision": "bfloat16"}]
+)
+def test_settings_of_a_named_network_are_refused_with_an_extractor_that_is_passed(setting):
+    (name,) = setting
+    with pytest.raises(ValueError, match=f"{name} is that of a named network; set it in the extractor"):
+        load_network(Config(features=wavelet(), **setting))
