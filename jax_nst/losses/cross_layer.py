@@ -6,12 +6,13 @@ import jax.numpy as jnp
 from jax_nst.losses.term import Term, at_least_float32, check_rank, relative_to_power, squared_difference
 
 
-def cross_gram(first: jax.Array, second: jax.Array) -> jax.Array:
+def cross_gram(first: jax.Array, second: jax.Array, *, weights: jax.Array | None = None) -> jax.Array:
     """Mean over positions of the products of the channels of two layers.
 
     Args:
       first: `[h, w, C]`.
       second: `[h', w', D]`; the layer of more positions is averaged over blocks to those of the other.
+      weights: see `Term`.
 
     Returns:
       `[C, D]`, float32 at least.
@@ -22,6 +23,8 @@ def cross_gram(first: jax.Array, second: jax.Array) -> jax.Array:
     shape = min(h, other_h), min(w, other_w)
     # One matrix of `[positions, channels]` each.
     left, right = (average_to(x, shape).reshape(-1, x.shape[-1]) for x in (first, second))
+    if weights is not None:
+        left = average_to(weights[..., None], shape).reshape(-1, 1) * left
     return jnp.matmul(left.T, right, precision=jax.lax.Precision.HIGHEST) / len(left)
 
 
@@ -50,5 +53,6 @@ CROSS_LAYER = Term(
     combine="additive",
     span=2,
     degree=2,
+    takes_weights=True,
 )
 """Products of channels of each layer with the next, each pair relative to its power."""

@@ -101,13 +101,25 @@ def mean_undivided(gram: jax.Array, num_positions: ArrayLike) -> Target:
     return Target(gram, jnp.asarray(num_positions / (gram.shape[0] * gram.size)))
 
 
+def weighted_gram(features: jax.Array, *, weights: jax.Array | None = None) -> jax.Array:
+    """`gram_matrix`, weighted by `weights` (see `Term`): that of the features times their square root.
+
+    Gatys, Ecker, Bethge, Hertzmann and Shechtman 2017 (arXiv:1611.07865), eqs. 5 and 6, whose guide is the
+    square root of these weights.
+    """
+    if weights is None:
+        return gram_matrix(features)
+    return gram_matrix(jnp.sqrt(weights).astype(features.dtype)[..., None] * features)
+
+
 GRAM = Term(
     "style",
-    statistic=gram_matrix,
+    statistic=weighted_gram,
     distance=squared_difference,
     target=relative_to_power,
     reference="style",
     combine="additive",
     degree=2,
+    takes_weights=True,
 )
 """Gram matrices, each layer relative to its power."""

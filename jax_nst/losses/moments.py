@@ -28,11 +28,14 @@ class Shape(NamedTuple):
     floor: jax.Array
 
 
-def moments(features: jax.Array) -> Moments:
-    """Mean and mean square of each channel of `[h, w, C]`."""
+def moments(features: jax.Array, *, weights: jax.Array | None = None) -> Moments:
+    """Mean and mean square of each channel of `[h, w, C]`; weighted by `weights`, see `Term`."""
     check_rank("features", features, "h w C")
     features = at_least_float32(features)
-    return Moments(jnp.mean(features, axis=(0, 1)), jnp.mean(jnp.square(features), axis=(0, 1)))
+    if weights is None:
+        return Moments(jnp.mean(features, axis=(0, 1)), jnp.mean(jnp.square(features), axis=(0, 1)))
+    weighted = weights[..., None] * features
+    return Moments(jnp.mean(weighted, axis=(0, 1)), jnp.mean(weighted * features, axis=(0, 1)))
 
 
 def deviation(statistic: Moments, floor: jax.Array) -> jax.Array:
@@ -67,5 +70,6 @@ MOMENTS = Term(
     target=relative_moments,
     reference="style",
     combine="additive",
+    takes_weights=True,
 )
 """Mean and deviation of each channel, relative to the power of the layer."""

@@ -129,8 +129,19 @@ def measure_statistics(
     return statistics
 
 
-def mix_statistics(statistics: Sequence[Statistics], shares: jax.Array) -> Statistics:
-    """One style of several: the means of their statistics, weighted by `shares`, `[styles]`."""
+def mix_statistics(
+    terms: Sequence[Term], statistics: Sequence[Statistics], shares: jax.Array
+) -> Statistics:
+    """One style of several, by `shares`, `[styles]`, as `Term.mix` says."""
+    mixed: Statistics = {}
+    for term, group in _groups(terms):
+        of_styles = [found[term.name][group_key(group)] for found in statistics]
+        mixed.setdefault(term.name, {})[group_key(group)] = (term.mix or _mean_of)(of_styles, shares)
+    return mixed
+
+
+def _mean_of(statistics: Sequence[Any], shares: jax.Array) -> Any:
+    """The mean of trees of arrays, weighted by `shares`, `[styles]`."""
     return jax.tree.map(
         lambda *of_styles: sum(
             (share * x for share, x in zip(shares, of_styles, strict=True)),

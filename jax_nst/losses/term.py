@@ -5,7 +5,7 @@ and one group of layers; `losses.objective` sums over groups and terms, and a ba
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -43,7 +43,7 @@ class Term:
       target: `(statistic of the reference, number of positions of the picture) -> Target`, computed once.
         The normalisation lives here. None for a term without a reference; its `distance` gets None.
       reference: the picture that the target is of, `content` or `style`; None if there is none. Statistics
-        of several styles are averaged, so that of a style term should be a mean.
+        of several styles are averaged, unless `mix` says how to join them.
       combine: how positions combine, which decides how a picture can be computed in parts. `aligned`: the
         distance is a sum over positions, against a target at the same positions. `additive`: the statistic
         is a mean over positions. `global`: the statistic needs all positions at once.
@@ -53,6 +53,11 @@ class Term:
       degree: d if the statistic of k times the features is k to the power of d times as large, so that it
         can be taken of features in other units (`Extractor.unit`) and multiplied. With None, the features
         are multiplied first.
+      takes_weights: whether the statistic takes a keyword `weights`, `[h, w]` with a mean of 1 at the
+        positions of the last of its layers, and is then the weighted mean: what masks need. None, as
+        where there is no mask, stands for ones.
+      mix: `(statistics of the styles, shares [styles]) -> statistic` of several styles together, where it
+        is not the mean weighted by the shares.
 
     Example:
       >>> import jax.numpy as jnp
@@ -79,6 +84,8 @@ class Term:
     layer_weights: tuple[float, ...] | None = None
     span: int = 1
     degree: int | None = None
+    takes_weights: bool = False
+    mix: Callable[[Sequence[Any], jax.Array], Any] | None = None
 
     @property
     def groups(self) -> tuple[tuple[str, ...], ...]:

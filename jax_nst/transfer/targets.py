@@ -80,7 +80,7 @@ def target_programs(extractor: Extractor, terms: tuple[Term, ...], platform: Pla
         return measure_statistics(extractor, of_style, plain(params), pixels)
 
     def style(statistics: Sequence[Statistics], shares: jax.Array, positions: Any) -> Targets:
-        return make_targets(of_style, mix_statistics(statistics, shares), positions)
+        return make_targets(of_style, mix_statistics(of_style, statistics, shares), positions)
 
     options = dict(platform.compiler_options)
     return TargetPrograms(*(ByShape(function, options) for function in (content, statistics, style)))

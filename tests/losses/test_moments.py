@@ -1,5 +1,7 @@
 """Channel moments against NumPy loops in float64, and their gradients against finite differences."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -129,8 +131,9 @@ def test_mixture_of_two_styles_is_that_of_their_positions_put_together(rng):
     """For styles of equally many positions and equal shares."""
     with jax.enable_x64(True):
         one, other = rng.normal(size=(2, 4, 6, 3)) * [[[[1]]], [[[3]]]] + [0, 1, 2]
+        term = dataclasses.replace(MOMENTS, layers=("layer",))
         statistics = [{"moments": {"layer": MOMENTS.statistic(jnp.asarray(x))}} for x in (one, other)]
-        mixed = mix_statistics(statistics, jnp.asarray([0.5, 0.5]))["moments"]["layer"]
+        mixed = mix_statistics([term], statistics, jnp.asarray([0.5, 0.5]))["moments"]["layer"]
         together = MOMENTS.statistic(jnp.asarray(np.concatenate([one, other])))
         np.testing.assert_allclose(mixed, together, rtol=1e-12)
         # So are the deviations, which are no means themselves.

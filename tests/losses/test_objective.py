@@ -525,7 +525,9 @@ def test_mixed_statistics_are_weighted_means(rng):
 
     styles, shares = [statistics() for _ in range(3)], np.float32([0.5, 0.3, 0.2])
     expected = jax.tree.map(lambda *x: np.einsum("s,s...->...", shares, np.stack(x)), *styles)
-    for mixed in (mix_statistics(styles, shares), jax.jit(mix_statistics)(styles, shares)):
+    terms = [dataclasses.replace(term, layers=("a",)) for term in (MOMENTS, GRAM)]
+    mix = functools.partial(mix_statistics, terms)
+    for mixed in (mix(styles, shares), jax.jit(mix)(styles, shares)):
         assert isinstance(mixed["moments"]["a"], Moments)
         jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5), mixed, expected)
 
@@ -540,3 +542,26 @@ def test_counted_positions_are_those_of_the_features(features, shape):
     expected = {layer: x.shape[0] * x.shape[1] for layer, x in found.items()}
     counted = count_positions(extractor, params, shape, (*layers, PIXELS, layers[0]))
     assert counted == {PIXELS: shape[0] * shape[1], **expected}
+
+
+def test_a_term_may_mix_styles_in_its_own_way():
+    term = Term(
+        "first", statistic=jnp.mean, distance=jnp.subtract, layers=("a",), mix=lambda x, shares: x[0]
+    )
+    styles = [{"first": {"a": jnp.asarray(value)}} for value in (3.0, 5.0)]
+    assert float(mix_statistics([term], styles, jnp.asarray([0.5, 0.5]))["first"]["a"]) == 3
+
+
+@pytest.mark.parametrize("term", [MOMENTS, GRAM, CROSS_LAYER], ids=lambda term: term.name)
+def test_weights_of_ones_change_nothing_and_a_mask_is_a_cut(term, rng):
+    """Weights of mean 1 that are zero outside of some rows give the statistic of these rows alone."""
+    features = [rng.random((size, 4, channels), np.float32) for size, channels in ((12, 3), (6, 5))]
+    features = [jnp.asarray(x) for x in features[2 - term.span :]]
+    height = len(features[-1])
+    weights = np.zeros((height, 4), np.float32)
+    weights[: height // 3] = 3
+    ones = term.statistic(*features, weights=jnp.ones((height, 4)))
+    cut = term.statistic(*(x[: len(x) // 3] for x in features))
+    masked = jax.jit(term.statistic)(*features, weights=jnp.asarray(weights))
+    for found, expected in ((ones, term.statistic(*features)), (masked, cut)):
+        jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5), found, expected)
