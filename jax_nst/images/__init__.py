@@ -23,6 +23,8 @@ from jax_nst.images.encode import jpeg_of as jpeg_of
 from jax_nst.images.encode import quantize as quantize
 from jax_nst.images.encode import save_image as save_image
 from jax_nst.images.find import find_images as find_images
+from jax_nst.images.label_masks import masks_of as masks_of
+from jax_nst.images.label_masks import same_label as same_label
 from jax_nst.images.picture import MAX_SIZE as MAX_SIZE
 from jax_nst.images.picture import ImageError as ImageError
 from jax_nst.images.picture import Picture as Picture

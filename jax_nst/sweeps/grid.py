@@ -7,7 +7,8 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from jax_nst.transfer.config import INITS, Config
+from jax_nst.transfer.config import INITS, Config, as_masks
+from jax_nst.transfer.masks import Mask, MaskLike, described_masks
 from jax_nst.transfer.pictures import blend_shares
 
 
@@ -22,7 +23,8 @@ class Grid:
     Attributes:
       blend: shares of the styles, one for each; all styles then make one, and each entry is a mixture.
       content_weight: as `Config.content_weight`.
-      style_weight: as `Config.style_weight`.
+      style_weight: as `Config.style_weight`; a number or the path of a map.
+      mask: as `Config.mask`; a set of masks, each a tuple, or the masks of one picture as text.
       tv_weight: as `Config.tv_weight`.
       style_layer_weights: as `Config.style_layer_weights`.
       init: as `Config.init`.
@@ -42,9 +44,10 @@ class Grid:
 
     blend: tuple[tuple[float, ...], ...] = ()
     content_weight: tuple[float, ...] = ()
-    style_weight: tuple[float, ...] = ()
+    style_weight: tuple[float | str, ...] = ()
     tv_weight: tuple[float, ...] = ()
     style_layer_weights: tuple[tuple[float, ...], ...] = ()
+    mask: tuple[tuple[MaskLike, ...], ...] = ()
     init: tuple[str, ...] = ()
     seed: tuple[int, ...] = ()
     zip: bool = False
@@ -67,7 +70,7 @@ def _several(name: str, given: Any) -> tuple[Any, ...]:
     given = _plain(given)
     if given is None or given == ():
         return ()
-    if isinstance(given, str | os.PathLike | int | float):
+    if isinstance(given, str | os.PathLike | int | float | Mask):
         return (given,)
     if not isinstance(given, Sequence | Iterator):
         raise ValueError(
@@ -113,12 +116,19 @@ def _text(name: str, value: Any) -> str:
     return str(os.fspath(value))
 
 
+def described_grid(grid: Grid) -> dict[str, Any]:
+    """The values, ready for JSON."""
+    values = {field.name: getattr(grid, field.name) for field in dataclasses.fields(grid)}
+    return values | {"mask": [described_masks(masks) for masks in grid.mask]}
+
+
 _PARSERS: dict[str, Callable[[str, Any], Any]] = {
     "blend": _numbers,
     "content_weight": _number,
-    "style_weight": _number,
+    "style_weight": lambda name, value: value if isinstance(value, str) else _number(name, value),
     "tv_weight": _number,
     "style_layer_weights": _numbers,
+    "mask": as_masks,
     "init": _text,
     "seed": _whole_number,
 }

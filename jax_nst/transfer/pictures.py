@@ -24,7 +24,8 @@ from jax_nst.images import (
 )
 from jax_nst.models.extractor import Extractor
 from jax_nst.runtime.values import as_reals
-from jax_nst.transfer.config import DEFAULT_SIZE, MAX_SIZE, Config
+from jax_nst.transfer.config import DEFAULT_SIZE, INITS, MAX_SIZE, Config
+from jax_nst.transfer.masks import files_of_masks
 from jax_nst.transfer.spec import Level, check_side, crop_ratio, least_side, picture_shape, picture_size
 
 Pixels = np.ndarray | jax.Array
@@ -52,6 +53,13 @@ class Start(NamedTuple):
     """As `Config.init`."""
     seed: int
     """Of the noise."""
+
+
+def files_of(config: Config) -> dict[str, str]:
+    """The image files that settings name: role, such as `init` or `mask 1` -> path."""
+    masks = {f"mask {number}": path for number, path in enumerate(files_of_masks(config.mask), 1)}
+    init = {} if config.init in INITS else {"init": config.init}
+    return {**init, **masks, **({"style_weight": config.style_map} if config.style_map else {})}
 
 
 def load_content(content: PictureLike, config: Config) -> Picture:

@@ -13,14 +13,17 @@ from jax_nst.losses import LossWeights, Targets, Term
 from jax_nst.losses.objective import (
     Statistics,
     count_positions,
+    layer_shapes,
     make_targets,
     measure_statistics,
     mix_statistics,
 )
+from jax_nst.losses.regions import position_weights, region_targets
 from jax_nst.models.extractor import Extractor, Params
 from jax_nst.runtime.malloc import give_back
 from jax_nst.runtime.memory import memory_limit
 from jax_nst.runtime.platform import Platform
+from jax_nst.transfer.masks import Region, Regions, check_proportions, fit_mask
 from jax_nst.transfer.network import Network
 from jax_nst.transfer.pictures import Source, Start, fit_content, fit_style, starting_pixels, style_shape
 from jax_nst.transfer.programs import ByShape
@@ -39,13 +42,25 @@ class Item(NamedTuple):
     loss_weights: Mapping[Level, LossWeights]
     """At each level, on the host."""
     start: Start
+    regions: Regions = ()
+    """Where its style comes from; none for the whole style everywhere."""
+
+    @property
+    def content_key(self) -> Any:
+        """Items of one key share the targets of their content."""
+        return self.content, self.regions
+
+    @property
+    def style_key(self) -> Any:
+        """Items of one key share the targets of their style."""
+        return self.styles, self.shares, self.regions
 
 
 class Prepared(NamedTuple):
     """Inputs of one item, ready for the devices."""
 
     content: Targets
-    """Of the terms that refer to the content."""
+    """Of the terms that refer to the content, and where the regions are."""
     style: Targets
     """Of the terms that refer to the style."""
     start: np.ndarray
@@ -59,7 +74,7 @@ class TargetPrograms(NamedTuple):
     content: ByShape
     """`(params, content [H, W, 3], positions) -> Targets`."""
     statistics: ByShape
-    """`(params, style [H', W', 3]) -> Statistics`."""
+    """`(params, style [H', W', 3], weights of positions or None) -> Statistics`."""
     style: ByShape
     """`(statistics of each style, shares, positions) -> Targets`."""
 
@@ -76,8 +91,8 @@ def target_programs(extractor: Extractor, terms: tuple[Term, ...], platform: Pla
         statistics = measure_statistics(extractor, of_content, plain(params), pixels)
         return make_targets(of_content, statistics, positions)
 
-    def statistics(params: Params, pixels: jax.Array) -> Statistics:
-        return measure_statistics(extractor, of_style, plain(params), pixels)
+    def statistics(params: Params, pixels: jax.Array, weights: Any) -> Statistics:
+        return measure_statistics(extractor, of_style, plain(params), pixels, weights)
 
     def style(statistics: Sequence[Statistics], shares: jax.Array, positions: Any) -> Targets:
         return make_targets(of_style, mix_statistics(of_style, statistics, shares), positions)
@@ -105,7 +120,7 @@ def check_style_fits(network: Network, level: Level, platform: Platform, shape: 
     if needed <= limit:
         pixels = jax.ShapeDtypeStruct((*shape, 3), np.float32)
         programs = target_programs(network.extractor, level.terms, platform)
-        _, needed = programs.statistics.compile(network.params, pixels)
+        _, needed = programs.statistics.compile(network.params, pixels, None)
     if needed > limit:
         height, width = shape
         raise ValueError(
@@ -135,9 +150,9 @@ class Preparation:
         self.positions = count_positions(network.extractor, network.params, (*level.shape, 3), layers)
         """How many each layer has; an argument of the programs of targets."""
         self._pixels_cache: dict[int, np.ndarray] = {}
-        self._content_cache: dict[int, Targets] = {}
+        self._content_cache: dict[Any, Targets] = {}
         self._style_cache: dict[Any, Targets] = {}
-        self._statistics_cache: dict[int, Statistics] = {}
+        self._statistics_cache: dict[Any, Statistics] = {}
         self._kept_bytes = 0
 
     def prepare(self, item: Item, start: np.ndarray | None = None) -> Prepared:
@@ -161,17 +176,20 @@ class Preparation:
         The targets of styles, which cost little from their statistics, are forgotten with them.
         """
         self._pixels_cache = {i: pixels for i, pixels in self._pixels_cache.items() if i in but}
-        self._content_cache = {i: made for i, made in self._content_cache.items() if i in but}
+        self._content_cache = {key: made for key, made in self._content_cache.items() if key[0] in but}
         self._style_cache = {}
 
-    def abstract(self) -> tuple[Targets, Targets]:
+    def abstract(self, num_regions: int = 0) -> tuple[Targets, Targets]:
         """The shapes of the targets of one item, of its content and of its style."""
         params, pixels = self._network.params, jax.ShapeDtypeStruct((*self.level.shape, 3), np.float32)
-        statistics = self._programs.statistics.eval_shape(params, pixels)
-        return (
-            self._programs.content.eval_shape(params, pixels, self.positions),
-            self._programs.style.eval_shape([statistics], np.ones(1, np.float32), self.positions),
-        )
+        statistics = self._programs.statistics.eval_shape(params, pixels, None)
+        content = self._programs.content.eval_shape(params, pixels, self.positions)
+        style = self._programs.style.eval_shape([statistics], np.ones(1, np.float32), self.positions)
+        if num_regions:
+            blank = (Region(np.ones(self.level.shape, np.float32)),) * num_regions
+            content |= jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), self._places(blank))
+            style = _by_region([style] * num_regions)
+        return content, style
 
     def _content_pixels(self, item: Item) -> np.ndarray:
         if item.content not in self._pixels_cache:
@@ -185,28 +203,63 @@ class Preparation:
         return self._pixels_cache[item.content]
 
     def _content_targets(self, item: Item) -> Targets:
-        if item.content not in self._content_cache:
+        if item.content_key not in self._content_cache:
             pixels = self._content_pixels(item)
             targets = self._run(self._programs.content, self._network.params, pixels, self.positions)
-            self._content_cache[item.content] = targets
-        return self._content_cache[item.content]
+            if item.regions:
+                targets |= self._fetch(self._places(item.regions))
+            self._content_cache[item.content_key] = targets
+        return self._content_cache[item.content_key]
+
+    def _places(self, regions: Regions) -> Targets:
+        """Where the regions are at the layers of the style."""
+        masks = [fit_mask(region.mask, self.level.shape) for region in regions]
+        return region_targets(masks, [region.weight for region in regions], self._shapes(self.level.shape))
+
+    def _shapes(self, shape: tuple[int, ...]) -> dict[str, tuple[int, int]]:
+        """(h, w) of the layers that the style terms weight the positions of, of a picture of that shape."""
+        of_style = (term for term in self.level.terms if term.reference == "style")
+        layers = tuple(dict.fromkeys(group[-1] for term in of_style for group in term.groups))
+        shapes = layer_shapes(self._network.extractor, self._network.params, (*shape[:2], 3), layers)
+        return {layer: shapes[layer] for layer in layers}
 
     def _style_targets(self, item: Item) -> Targets:
-        key = style_key(item)
-        if key not in self._style_cache:
-            statistics = [self._statistics(index) for index in item.styles]
-            shares = np.asarray(item.shares, np.float32)
-            self._style_cache[key] = self._run(self._programs.style, statistics, shares, self.positions)
-        return self._style_cache[key]
+        if item.style_key not in self._style_cache:
+            of_regions = [self._targets_of_region(item, region) for region in item.regions]
+            targets = _by_region(of_regions) if of_regions else self._targets_of_region(item, None)
+            self._style_cache[item.style_key] = targets
+        return self._style_cache[item.style_key]
 
-    def _statistics(self, index: int) -> Statistics:
-        if index in self._statistics_cache:
-            return self._statistics_cache[index]
-        found = self._run(self._programs.statistics, self._network.params, self._style_pixels(index))
+    def _targets_of_region(self, item: Item, region: Region | None) -> Targets:
+        """The targets of the style of one region; None: of the whole picture."""
+        own = region is not None and region.picture is not None
+        statistics = [self._statistics(index, region) for index in ((None,) if own else item.styles)]
+        shares = np.asarray((1.0,) if own else item.shares, np.float32)
+        return self._run(self._programs.style, statistics, shares, self.positions)
+
+    def _statistics(self, index: int | None, region: Region | None) -> Statistics:
+        """Those of a style, or with no index of the region's own; of the part that its mask marks."""
+        mask = None if region is None else region.style_mask
+        key = (index, None) if mask is None and index is not None else (index, region)
+        if key in self._statistics_cache:
+            return self._statistics_cache[key]
+        if index is None:
+            assert region is not None
+            assert region.picture is not None
+            pixels = fit_style(self._network.extractor, self.level, region.picture)
+        else:
+            pixels = self._style_pixels(index)
+        weights = None
+        if mask is not None:
+            assert region is not None
+            check_proportions(region.name, mask.shape, pixels.shape)
+            fitted, shapes = fit_mask(mask, pixels.shape[:2]), self._shapes(pixels.shape)
+            weights = {layer: position_weights(fitted, shape) for layer, shape in shapes.items()}
+        found = self._run(self._programs.statistics, self._network.params, pixels, weights)
         self._kept_bytes += sum(leaf.nbytes for leaf in jax.tree.leaves(found))
         # Every content goes through all styles again: the first ones are worth as much as the last.
         if self._kept_bytes <= _MOST_KEPT:
-            self._statistics_cache[index] = found
+            self._statistics_cache[key] = found
         return found
 
     def _run(self, program: Callable[..., Any], *arguments: Any) -> Any:
@@ -223,6 +276,9 @@ class Preparation:
         return fit_style(extractor, self.level, pixels)
 
 
-def style_key(item: Item) -> Any:
-    """Items of one key share the targets of their style."""
-    return item.styles, item.shares
+def _by_region(of_regions: Sequence[Targets]) -> Targets:
+    """The targets of each region as tuples of them, as `losses.objective` takes them."""
+    return {
+        name: {group: tuple(targets[name][group] for targets in of_regions) for group in of_term}
+        for name, of_term in of_regions[0].items()
+    }

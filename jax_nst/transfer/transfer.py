@@ -36,7 +36,7 @@ from jax_nst.transfer.plan import Planner, objects_of
 from jax_nst.transfer.programs import score_program, state_shapes, step_programs
 from jax_nst.transfer.provenance import identity_of, made_with, of_outcome, weights_in_force
 from jax_nst.transfer.snapshot import Snapshot
-from jax_nst.transfer.spec import Spec, resolve, resolve_level_weights
+from jax_nst.transfer.spec import Spec, regions_of, resolve, resolve_level_weights
 from jax_nst.transfer.targets import Item, check_style_fits
 
 
@@ -195,7 +195,8 @@ def _planner(
     """What plans the levels of one picture; raises ValueError for what would fail at one of them."""
     content = read_content(content, config)
     pictures = [load_style(style, config) for style in styles]
-    spec = resolve(config, network.extractor, content.shape, platform)
+    regions = regions_of(config, content.shape)
+    spec = resolve(config, network.extractor, content.shape, platform, len(regions))
     for level in spec.levels:
         for style in pictures:
             shape = style_shape(network.extractor, level, style.shape)
@@ -208,7 +209,7 @@ def _planner(
         )
     weights = resolve_level_weights(config, spec)
     shares = blend_shares(blend, len(styles))
-    item = Item(0, tuple(range(len(styles))), shares, weights, Start(config.init, config.seed))
+    item = Item(0, tuple(range(len(styles))), shares, weights, Start(config.init, config.seed), regions)
     return Planner(network, spec, content, pictures, item)
 
 
