@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from jax_nst.transfer.config import INITS, Config, as_masks
+from jax_nst.transfer.config import INITS, Config, as_masks, is_path
 from jax_nst.transfer.masks import Mask, MaskLike, described_masks
 from jax_nst.transfer.pictures import blend_shares
 
@@ -125,7 +125,7 @@ def described_grid(grid: Grid) -> dict[str, Any]:
 _PARSERS: dict[str, Callable[[str, Any], Any]] = {
     "blend": _numbers,
     "content_weight": _number,
-    "style_weight": lambda name, value: value if isinstance(value, str) else _number(name, value),
+    "style_weight": lambda name, value: os.fspath(value) if is_path(value) else _number(name, value),
     "tv_weight": _number,
     "style_layer_weights": _numbers,
     "mask": as_masks,

@@ -221,9 +221,18 @@ def as_weight(name: str, value: Any) -> float | str:
     """A number, or the path of a map.
 
     Raises:
-      ValueError: it is neither.
+      ValueError: it is neither; a number as text is none.
     """
-    return as_path(name, value) if isinstance(value, str | os.PathLike) else as_real(name, value)
+    return as_path(name, value) if is_path(value) else as_real(name, value)
+
+
+def is_path(value: Any) -> bool:
+    """Whether a value can be the path of an image, and is not a number as text."""
+    try:
+        float(value if isinstance(value, str) else "a path")
+    except ValueError:
+        return isinstance(value, str | os.PathLike)
+    return False
 
 
 def as_masks(name: str, value: Any) -> tuple[MaskLike, ...]:
@@ -233,9 +242,9 @@ def as_masks(name: str, value: Any) -> tuple[MaskLike, ...]:
       ValueError: there is none, or one is none.
     """
     masks = (value,) if isinstance(value, Mask) else value
-    if not isinstance(value, Mask) and not any(isinstance(x, Mask) for x in value or ()):
-        masks = as_names(name, value)
-    if not isinstance(masks, list | tuple) or not masks:
+    if isinstance(masks, str):
+        masks = as_names(name, masks)
+    if not (isinstance(masks, list | tuple) and masks and all(isinstance(x, str | Mask) for x in masks)):
         raise ValueError(f"{name} must be masks, or paths of masks, not {shown(value)}")
     for mask in masks:
         parse_mask(mask)

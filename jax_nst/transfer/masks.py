@@ -14,6 +14,7 @@ from jax_nst.runtime.values import as_real, shown
 
 _MOST = 2048  # pixels of the longer side of a mask that is kept
 _MOST_REGIONS = 32
+_COLON = re.compile(r"(?<!^[A-Za-z])(?<![:=][A-Za-z]):|:(?![\\/])")  # not that of a Windows drive
 _BLACK = 0.05  # what JPEG makes of black is below
 
 
@@ -77,7 +78,7 @@ def parse_mask(mask: MaskLike) -> Mask:
     if isinstance(mask, Mask):
         return mask
     found: dict[str, Any] = {}
-    for part in re.split(r":(?![\\/])", mask):  # the colon of a Windows drive is none
+    for part in _COLON.split(mask):
         name, equals, value = part.partition("=")
         if not equals or name not in ("picture", "weight"):
             name, value = ("content" if "content" not in found else "style"), part
