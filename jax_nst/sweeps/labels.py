@@ -33,6 +33,8 @@ def axis_labels(
             labels = picture_labels([str(paths[name][value]) for value in values])
         elif name == "init":
             labels = picture_labels(values)
+        elif name == "color":
+            labels = values
         else:
             labels = number_labels(values)
         axes[name] = dict(zip(values, labels, strict=True))

@@ -15,6 +15,7 @@ from jax_nst.runtime.values import as_names, as_path, as_real, as_reals, as_whol
 
 FEATURES = ("auto", "vgg19", "vgg16", "vgg19-lite", "wavelet")
 INITS = ("content", "style", "noise")
+COLORS = ("keep", "match", "style")
 
 DEFAULT_SIZE = 512
 MAX_SCALES = 16
@@ -123,6 +124,15 @@ class Config:
         "one factor for each style layer, separated by commas; normalized divides them by their sum; for "
         "wavelets they belong to scale1 to scale5 unless style_layers are given (default: the recipe's)",
     )
+    color: str = _setting(
+        "style",
+        f"colours of the picture, one of {', '.join(COLORS)}: keep those of the content, and take only the "
+        "luminance of the style; match the colours of the style to the content before the run; or take "
+        "those of the style",
+    )
+    color_amount: float = _setting(
+        1.0, "how far color keep or match goes, from 0, which is as color style, to 1"
+    )
     pooling: str = _setting("max", f"pooling of the VGG, one of {', '.join(POOLINGS)}")
     precision: str = _setting(
         "auto",
@@ -147,6 +157,7 @@ class Config:
         _check_choice("recipe", self.recipe, RECIPE_NAMES, Recipe)
         _check_choice("optimizer", self.optimizer, tuple(OPTIMIZERS), optax.GradientTransformation)
         _check_choice("lbfgs_pairs", self.lbfgs_pairs, PAIRS)
+        _check_choice("color", self.color, COLORS)
         _check_choice("pooling", self.pooling, POOLINGS)
         _check_choice("precision", self.precision, ("auto", *PRECISIONS))
         _check_choice("remat", self.remat, ("auto", *REMATS))
@@ -173,7 +184,8 @@ _WHOLE = {
 }
 """Whole numbers -> the least and the most."""
 
-_REAL = ("style_scale", "tolerance", "learning_rate", "content_weight", "style_weight", "tv_weight")
+_WEIGHTS = ("content_weight", "style_weight", "tv_weight")
+_REAL = (*_WEIGHTS, "style_scale", "tolerance", "learning_rate", "color_amount")
 _NAMES = ("style_loss", "content_layers", "style_layers", "crop")
 _PATHS = ("weights", "init")
 
@@ -232,7 +244,7 @@ def parse_ratios(crop: tuple[str, ...]) -> tuple[float, ...]:
 
 def _check_numbers(config: Config) -> None:
     """Raises ValueError if a number that need not be whole is out of its range."""
-    for name in ("content_weight", "style_weight", "tv_weight"):
+    for name in _WEIGHTS:
         value = getattr(config, name)
         if value is not None and not 0 <= value <= MAX_FLOAT:
             raise ValueError(f"{name} must be zero or more, {MAX_FLOAT:g} at most, not {value}")
@@ -246,6 +258,8 @@ def _check_numbers(config: Config) -> None:
         )
     if not 0 <= config.tolerance < 1:
         raise ValueError(f"tolerance must be zero or more, and less than 1, not {config.tolerance}")
+    if not 0 <= config.color_amount <= 1:
+        raise ValueError(f"color_amount must be from 0 to 1, not {config.color_amount}")
 
 
 def _check_together(config: Config) -> None:
@@ -260,6 +274,10 @@ def _check_together(config: Config) -> None:
         raise ValueError("learning_rate is that of a named optimizer; set it in the one you pass")
     if config.lbfgs_pairs != PAIRS[0] and config.optimizer != "lbfgs":
         raise ValueError("lbfgs_pairs are those of optimizer lbfgs; leave one out")
+    if config.color == "style" and config.color_amount != 1:
+        raise ValueError(
+            "color_amount has no effect with color style; choose color keep or match, or leave it out"
+        )
 
 
 def _check_choice(name: str, value: Any, choices: tuple[str, ...], *types: type) -> None:

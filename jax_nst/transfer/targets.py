@@ -21,6 +21,7 @@ from jax_nst.models.extractor import Extractor, Params
 from jax_nst.runtime.malloc import give_back
 from jax_nst.runtime.memory import memory_limit
 from jax_nst.runtime.platform import Platform
+from jax_nst.transfer.colors import Color, finish_picture, seen_picture, seen_style
 from jax_nst.transfer.network import Network
 from jax_nst.transfer.pictures import Source, Start, fit_content, fit_style, starting_pixels, style_shape
 from jax_nst.transfer.programs import ByShape
@@ -39,6 +40,7 @@ class Item(NamedTuple):
     loss_weights: Mapping[Level, LossWeights]
     """At each level, on the host."""
     start: Start
+    color: Color = Color()
 
 
 class Prepared(NamedTuple):
@@ -51,6 +53,8 @@ class Prepared(NamedTuple):
     start: np.ndarray
     """`[H, W, 3]`."""
     loss_weights: LossWeights
+    finish: Callable[[np.ndarray], np.ndarray]
+    """`(painted [H, W, 3]) -> [H, W, 3]`, the picture as it leaves the run."""
 
 
 class TargetPrograms(NamedTuple):
@@ -135,10 +139,9 @@ class Preparation:
         self.positions = count_positions(network.extractor, network.params, (*level.shape, 3), layers)
         """How many each layer has; an argument of the programs of targets."""
         self._pixels_cache: dict[int, np.ndarray] = {}
-        self._content_cache: dict[int, Targets] = {}
+        self._content_cache: dict[Any, Targets] = {}
         self._style_cache: dict[Any, Targets] = {}
-        self._statistics_cache: dict[int, Statistics] = {}
-        self._kept_bytes = 0
+        self._statistics_cache: dict[Any, Statistics] = {}
 
     def prepare(self, item: Item, start: np.ndarray | None = None) -> Prepared:
         """The targets and the start of an item; it begins as `item.start` says if None.
@@ -151,9 +154,11 @@ class Preparation:
         if start is None:
             styles = []
             if item.start.init == "style":
-                styles = [self._style_pixels(index) for index in item.styles]
-            start = starting_pixels(item.start, pixels, styles, item.shares)
-        return Prepared(content, style, resize(start, self.level.shape), item.loss_weights[self.level])
+                styles = [self._style_pixels(item, index) for index in item.styles]
+            start = starting_pixels(item.start, seen_picture(item.color, pixels), styles, item.shares)
+        finish = functools.partial(finish_picture, item.color, content=pixels)
+        weights = item.loss_weights[self.level]
+        return Prepared(content, style, resize(start, self.level.shape), weights, finish)
 
     def forget(self, but: set[int]) -> None:
         """Forgets the contents of earlier batches, which come one after the other.
@@ -161,8 +166,11 @@ class Preparation:
         The targets of styles, which cost little from their statistics, are forgotten with them.
         """
         self._pixels_cache = {i: pixels for i, pixels in self._pixels_cache.items() if i in but}
-        self._content_cache = {i: made for i, made in self._content_cache.items() if i in but}
+        self._content_cache = {key: made for key, made in self._content_cache.items() if key[0] in but}
         self._style_cache = {}
+        self._statistics_cache = {
+            key: made for key, made in self._statistics_cache.items() if key[1] is None or key[1][0] in but
+        }
 
     def abstract(self) -> tuple[Targets, Targets]:
         """The shapes of the targets of one item, of its content and of its style."""
@@ -185,28 +193,31 @@ class Preparation:
         return self._pixels_cache[item.content]
 
     def _content_targets(self, item: Item) -> Targets:
-        if item.content not in self._content_cache:
-            pixels = self._content_pixels(item)
+        key = content_key(item)
+        if key not in self._content_cache:
+            pixels = seen_picture(item.color, self._content_pixels(item))
             targets = self._run(self._programs.content, self._network.params, pixels, self.positions)
-            self._content_cache[item.content] = targets
-        return self._content_cache[item.content]
+            self._content_cache[key] = targets
+        return self._content_cache[key]
 
     def _style_targets(self, item: Item) -> Targets:
         key = style_key(item)
         if key not in self._style_cache:
-            statistics = [self._statistics(index) for index in item.styles]
+            statistics = [self._statistics(item, index) for index in item.styles]
             shares = np.asarray(item.shares, np.float32)
             self._style_cache[key] = self._run(self._programs.style, statistics, shares, self.positions)
         return self._style_cache[key]
 
-    def _statistics(self, index: int) -> Statistics:
-        if index in self._statistics_cache:
-            return self._statistics_cache[index]
-        found = self._run(self._programs.statistics, self._network.params, self._style_pixels(index))
-        self._kept_bytes += sum(leaf.nbytes for leaf in jax.tree.leaves(found))
+    def _statistics(self, item: Item, index: int) -> Statistics:
+        key = index, _recolored_by(item)
+        if key in self._statistics_cache:
+            return self._statistics_cache[key]
+        pixels = self._style_pixels(item, index)
+        found = self._run(self._programs.statistics, self._network.params, pixels)
+        kept = jax.tree.leaves([found, *self._statistics_cache.values()])
         # Every content goes through all styles again: the first ones are worth as much as the last.
-        if self._kept_bytes <= _MOST_KEPT:
-            self._statistics_cache[index] = found
+        if sum(leaf.nbytes for leaf in kept) <= _MOST_KEPT:
+            self._statistics_cache[key] = found
         return found
 
     def _run(self, program: Callable[..., Any], *arguments: Any) -> Any:
@@ -215,14 +226,24 @@ class Preparation:
         give_back()
         return found
 
-    def _style_pixels(self, index: int) -> np.ndarray:
+    def _style_pixels(self, item: Item, index: int) -> np.ndarray:
         pixels, extractor = self._styles[index].load(), self._network.extractor
         if np.ndim(pixels) == 3:  # else `fit_style` says what is wrong
             shape = style_shape(extractor, self.level, pixels.shape)
             check_style_fits(self._network, self.level, self._platform, shape)
-        return fit_style(extractor, self.level, pixels)
+        return seen_style(item.color, fit_style(extractor, self.level, pixels), self._content_pixels(item))
+
+
+def content_key(item: Item) -> Any:
+    """Items of one key share the targets of their content; it begins with the content."""
+    return item.content, item.color if item.color.mode == "keep" else None
 
 
 def style_key(item: Item) -> Any:
     """Items of one key share the targets of their style."""
-    return item.styles, item.shares
+    return item.styles, item.shares, _recolored_by(item)
+
+
+def _recolored_by(item: Item) -> Any:
+    """The content that the colours of its styles depend on, and how; None if on none."""
+    return (item.content, item.color) if item.color.mode != "style" else None

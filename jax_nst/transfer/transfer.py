@@ -18,6 +18,7 @@ from jax_nst.models.extractor import Params
 from jax_nst.runtime.platform import Platform, current_platform
 from jax_nst.runtime.values import as_path, check_callback, check_type
 from jax_nst.transfer.checkpoint import Checkpoint, Saved, Store
+from jax_nst.transfer.colors import color_of, seen_picture
 from jax_nst.transfer.config import Config
 from jax_nst.transfer.engine import Hooks, Interrupted
 from jax_nst.transfer.engine import run as run_engine
@@ -52,7 +53,8 @@ class Result(NamedTuple):
     `seconds` in the loop so far, `total`, and the unweighted loss of each term. Entry 0 is the start; with
     several scales, each begins with an entry of its own start."""
     score: Callable[[PictureLike], Losses]
-    """`(picture) -> Losses`: the same objective, of any picture of that size, as `stylize` takes it."""
+    """`(picture) -> Losses`: the same objective, of any picture of that size, as `stylize` takes it. With
+    color keep, of what the run would see of it: its luminance, and by `color_amount` less of its chroma."""
     status: Status
     message: str
     """`ok`, or in a sentence how the run ended."""
@@ -208,7 +210,8 @@ def _planner(
         )
     weights = resolve_level_weights(config, spec)
     shares = blend_shares(blend, len(styles))
-    item = Item(0, tuple(range(len(styles))), shares, weights, Start(config.init, config.seed))
+    start, color = Start(config.init, config.seed), color_of(config)
+    item = Item(0, tuple(range(len(styles))), shares, weights, start, color)
     return Planner(network, spec, content, pictures, item)
 
 
@@ -267,7 +270,8 @@ def _score(planner: Planner, best: np.ndarray, picture: PictureLike) -> Losses:
     prepared = planner.last().prepare(planner.item, best)  # so that no start is read or drawn anew
     program = score_program(objects_of(planner.spec, last))
     targets = {**prepared.content, **prepared.style}
-    return program(jnp.asarray(pixels, jnp.float32), planner.network.params, targets, prepared.loss_weights)
+    seen = seen_picture(planner.item.color, jnp.asarray(pixels, jnp.float32))
+    return program(seen, planner.network.params, targets, prepared.loss_weights)
 
 
 def describe(
