@@ -264,8 +264,8 @@ def _check_distinct(read: Iterable[str | None], written: Sequence[str | None]) -
 def _verdict(output: str, result: Result, *, hurry: bool, composited: bool) -> str:
     """Steps, seconds, and unless in a hurry the losses of the picture as it is in the file.
 
-    A picture that lost its alpha, which JPEG does not have, scores otherwise than the run. Of one that keeps
-    the colours of the content, only what the run painted is scored, see `Result.score`.
+    A picture that lost its alpha, which JPEG does not have, scores otherwise than the run. Of one with the
+    colours of the content, only what the run painted is scored, see `Result.score`.
     """
     last = result.history["steps"][-1]
     steps = sum(entry["size"] == last["size"] for entry in result.history["steps"]) - 1
