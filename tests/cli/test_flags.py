@@ -95,6 +95,15 @@ def test_style_loss_is_a_list_of_words():
     assert {item.config.style_loss for item in job.items} == {("gram:2", "moments")}
 
 
+def test_colours_make_a_sweep():
+    job = to_job(parse(*PICTURES, "--color=keep,match", "--color_amount=0,0.5", "--color_amount=1"))
+    assert job.grid == Grid(color=("keep", "match"), color_amount=(0.0, 0.5, 1.0))
+    assert len(job.items) == 6
+    assert job.files[1] == "color=keep__color_amount=0.5.png"
+    with pytest.raises(ValueError, match="color_amount has no effect with color style"):
+        to_job(parse(*PICTURES, "--color=keep,style", "--color_amount=0.5"))
+
+
 def test_a_missing_picture_is_refused():
     with pytest.raises(ValueError, match="--content is missing; name the content image, see --help"):
         to_job(parse("--style=s.png"))
