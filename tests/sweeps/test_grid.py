@@ -81,9 +81,7 @@ def test_values_are_taken_as_what_they_are(given, kept):
     values = getattr(grid, name)
     assert values == kept
     flat = [x for value in values for x in (value if isinstance(value, tuple) else (value,))]
-    assert {type(x) for x in flat} <= {
-        int if name == "seed" else str if name in ("init", "color") else float
-    }
+    assert {type(x) for x in flat} <= {{"seed": int, "init": str, "color": str}.get(name, float)}
     assert hash(grid) == hash(Grid(**{name: kept}))
 
 
