@@ -24,7 +24,8 @@ from jax_nst.transfer.pictures import Source
 from jax_nst.transfer.plan import objects_of
 from jax_nst.transfer.programs import ITEMS, num_bytes, state_shapes, step_programs
 from jax_nst.transfer.spec import resolve, resolve_level_weights
-from jax_nst.transfer.targets import Preparation, target_programs
+from jax_nst.transfer.target_programs import target_programs
+from jax_nst.transfer.targets import Preparation
 
 
 @dataclasses.dataclass(frozen=True)

@@ -266,7 +266,8 @@ def _check_distinct(read: Iterable[str | None], written: Sequence[str | None]) -
 def _verdict(output: str, result: Result, *, hurry: bool, composited: bool) -> str:
     """Steps, seconds, and unless in a hurry the losses of the picture as it is in the file.
 
-    A picture that lost its alpha, which JPEG does not have, scores otherwise than the run.
+    A picture that lost its alpha, which JPEG does not have, scores otherwise than the run. Of one with the
+    colours of the content, only what the run painted is scored, see `Result.score`.
     """
     last = result.history["steps"][-1]
     steps = sum(entry["size"] == last["size"] for entry in result.history["steps"]) - 1
@@ -276,4 +277,5 @@ def _verdict(output: str, result: Result, *, hurry: bool, composited: bool) -> s
     losses = result.score(load_picture(output).pixels)
     terms = ", ".join(f"{name} {value:.4g}" for name, value in losses.as_dict().items())
     flat = " (composited over white)" if composited else ""
-    return f"{verdict}; the file{flat} scores {terms}"
+    kept = result.history["config"]["color"] == "keep"
+    return f"{verdict}; {'the luminance of ' if kept else ''}the file{flat} scores {terms}"

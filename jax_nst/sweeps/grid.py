@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from jax_nst.transfer.config import INITS, Config, as_masks, is_path
+from jax_nst.transfer.config import COLORS, INITS, Config, as_masks, is_path
 from jax_nst.transfer.masks import Mask, MaskLike, described_masks
 from jax_nst.transfer.pictures import blend_shares
 
@@ -27,6 +27,8 @@ class Grid:
       mask: as `Config.mask`; a set of masks, each a tuple, or the masks of one picture as text.
       tv_weight: as `Config.tv_weight`.
       style_layer_weights: as `Config.style_layer_weights`.
+      color: as `Config.color`.
+      color_amount: as `Config.color_amount`.
       init: as `Config.init`.
       seed: as `Config.seed`; only a start from noise uses it.
       zip: pairs the values, the first with the first, instead of combining all with all; a single value
@@ -48,6 +50,8 @@ class Grid:
     tv_weight: tuple[float, ...] = ()
     style_layer_weights: tuple[tuple[float, ...], ...] = ()
     mask: tuple[tuple[MaskLike, ...], ...] = ()
+    color: tuple[str, ...] = ()
+    color_amount: tuple[float, ...] = ()
     init: tuple[str, ...] = ()
     seed: tuple[int, ...] = ()
     zip: bool = False
@@ -110,6 +114,12 @@ def _numbers(name: str, values: Any) -> tuple[float, ...]:
     return tuple(_number(name, _plain(value)) for value in values)
 
 
+def _color(name: str, value: Any) -> str:
+    if value not in COLORS:
+        raise ValueError(f"{name} takes {', '.join(COLORS)}, not {value!r}")
+    return value
+
+
 def _text(name: str, value: Any) -> str:
     if not isinstance(value, str | os.PathLike):
         raise ValueError(f"{name} takes {', '.join(INITS)} or paths of images, not {value!r}")
@@ -129,6 +139,8 @@ _PARSERS: dict[str, Callable[[str, Any], Any]] = {
     "tv_weight": _number,
     "style_layer_weights": _numbers,
     "mask": as_masks,
+    "color": _color,
+    "color_amount": _number,
     "init": _text,
     "seed": _whole_number,
 }

@@ -36,6 +36,8 @@ def axis_labels(
             labels = _numbered([_encodable(label_of(value)) for value in values])
         elif name == "init" or all(isinstance(value, str) for value in values):
             labels = picture_labels(values)
+        elif name == "color":
+            labels = values
         else:
             pictures = [value for value in values if isinstance(value, str)]
             numbers = [value for value in values if not isinstance(value, str)]

@@ -181,7 +181,7 @@ def _cards(
 def _labels(name: str, texts: Sequence[str]) -> dict[str, str]:
     """What the table says of a setting -> its label."""
     distinct = list(dict.fromkeys(texts))
-    if name in ("content", "style", "init"):
+    if name in ("content", "style", "color", "init"):
         return dict(zip(distinct, distinct, strict=True))
     read: Callable[[str], Any] = int if name == "seed" else float
     try:

@@ -15,6 +15,7 @@ from jax_nst.runtime.platform import Platform
 from jax_nst.sweeps.grid import GridItem
 from jax_nst.transfer import engine
 from jax_nst.transfer.checkpoint import Saved, Store
+from jax_nst.transfer.colors import color_of
 from jax_nst.transfer.config import Config
 from jax_nst.transfer.layout import OnePicture, in_batches
 from jax_nst.transfer.masks import Regions
@@ -158,7 +159,7 @@ def _group_by_spec(
             bad.append(failed(number, error, resolve_loss_names(config, network.extractor)))
             continue
         start = Start(config.init, config.seed)
-        resolved[number] = Item(content, styles, shares, weights, start, regions)
+        resolved[number] = Item(content, styles, shares, weights, start, color_of(config), regions)
         groups.setdefault(spec, []).append(number)
     return groups, resolved, bad
 

@@ -17,6 +17,7 @@ from jax_nst.transfer.masks import Mask, MaskLike, described_masks, parse_mask
 
 FEATURES = ("auto", "vgg19", "vgg16", "vgg19-lite", "wavelet")
 INITS = ("content", "style", "noise")
+COLORS = ("keep", "match", "style")
 
 DEFAULT_SIZE = 512
 MAX_SCALES = 16
@@ -137,6 +138,15 @@ class Config:
         "regions; :picture=PAINTING.jpg gives a region a style of its own, :weight=X a factor, and what "
         "no mask covers is left as it is (default: no masks)",
     )
+    color: str = _setting(
+        "style",
+        f"colours of the picture, one of {', '.join(COLORS)}: keep those of the content, and take only the "
+        "luminance of the style; match the colours of the style to the content before the run; or take "
+        "those of the style",
+    )
+    color_amount: float = _setting(
+        1.0, "how far color keep or match goes, from 0, which is as color style, to 1"
+    )
     pooling: str = _setting("max", f"pooling of the VGG, one of {', '.join(POOLINGS)}")
     precision: str = _setting(
         "auto",
@@ -166,6 +176,7 @@ class Config:
         _check_choice("recipe", self.recipe, RECIPE_NAMES, Recipe)
         _check_choice("optimizer", self.optimizer, tuple(OPTIMIZERS), optax.GradientTransformation)
         _check_choice("lbfgs_pairs", self.lbfgs_pairs, PAIRS)
+        _check_choice("color", self.color, COLORS)
         _check_choice("pooling", self.pooling, POOLINGS)
         _check_choice("precision", self.precision, ("auto", *PRECISIONS))
         _check_choice("remat", self.remat, ("auto", *REMATS))
@@ -192,7 +203,8 @@ _WHOLE = {
 }
 """Whole numbers -> the least and the most."""
 
-_REAL = ("style_scale", "tolerance", "learning_rate", "content_weight", "tv_weight")
+_WEIGHTS = ("content_weight", "style_weight", "tv_weight")
+_REAL = ("content_weight", "tv_weight", "style_scale", "tolerance", "learning_rate", "color_amount")
 _NAMES = ("style_loss", "content_layers", "style_layers", "crop")
 _PATHS = ("weights", "init")
 
@@ -286,7 +298,7 @@ def parse_ratios(crop: tuple[str, ...]) -> tuple[float, ...]:
 
 def _check_numbers(config: Config) -> None:
     """Raises ValueError if a number that need not be whole is out of its range."""
-    for name in ("content_weight", "style_weight", "tv_weight"):
+    for name in _WEIGHTS:
         value = getattr(config, name)
         if not isinstance(value, str | None) and not 0 <= value <= MAX_FLOAT:
             raise ValueError(f"{name} must be zero or more, {MAX_FLOAT:g} at most, not {value}")
@@ -300,6 +312,8 @@ def _check_numbers(config: Config) -> None:
         )
     if not 0 <= config.tolerance < 1:
         raise ValueError(f"tolerance must be zero or more, and less than 1, not {config.tolerance}")
+    if not 0 <= config.color_amount <= 1:
+        raise ValueError(f"color_amount must be from 0 to 1, not {config.color_amount}")
 
 
 def _check_together(config: Config) -> None:
@@ -314,6 +328,10 @@ def _check_together(config: Config) -> None:
         raise ValueError("learning_rate is that of a named optimizer; set it in the one you pass")
     if config.lbfgs_pairs != PAIRS[0] and config.optimizer != "lbfgs":
         raise ValueError("lbfgs_pairs are those of optimizer lbfgs; leave one out")
+    if config.color == "style" and config.color_amount != 1:
+        raise ValueError(
+            "color_amount has no effect with color style; choose color keep or match, or leave it out"
+        )
 
 
 def _check_choice(name: str, value: Any, choices: tuple[str, ...], *types: type) -> None:

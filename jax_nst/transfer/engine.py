@@ -174,18 +174,18 @@ def _set_up(
     """The snapshot with its items in their slots, the plan of the level, and arguments of its loop."""
     plan = plan_for(spec.levels[now.level])
     plan.preparation.forget(but={item.content for _, item in batch})
-    prepared, used, failures = [], {}, dict(now.failures)
+    prepared, used, finish, failures = [], {}, {}, dict(now.failures)
     # Items that have failed keep their slots, which all processes must agree on.
     for number, slot in enumerate(plan.layout.slots(batch)):
         made = None
         if slot is not None and slot[0] not in failures:
             try:
                 made = slot[1], plan.preparation.prepare(slot[1], now.starts.get(slot[0]))
-                used[number] = slot[0]
+                used[number], finish[slot[0]] = slot[0], made[1].finish
             except ValueError as error:
                 failures[slot[0]] = failed(slot[0], error, spec.loss_names)
         prepared.append(made)
-    now = now._replace(failures=failures, remat=plan.remat, layout=plan.layout, used=used)
+    now = now._replace(failures=failures, remat=plan.remat, layout=plan.layout, used=used, finish=finish)
     if not used and jax.process_count() == 1:
         return now._replace(state=None, starts={}), plan, ()
     pixels, *arguments = jax.block_until_ready(plan.layout.place(prepared))

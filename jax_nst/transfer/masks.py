@@ -15,6 +15,7 @@ from jax_nst.runtime.values import as_real, shown
 _MOST = 2048  # pixels of the longer side of a mask that is kept
 _MOST_REGIONS = 32
 _COLON = re.compile(r"(?<!^[A-Za-z])(?<![:=][A-Za-z]):|:(?![\\/])")  # not that of a Windows drive
+_FADES = 0.25  # sum of masks below which the content shows through
 _BLACK = 0.05  # what JPEG makes of black is below
 
 
@@ -155,6 +156,18 @@ def fit_mask(mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     if fit_size(mask.shape, max(shape)) != shape:
         mask = crop(mask, width / height)
     return resize(mask[..., None], shape)[..., 0]
+
+
+def keep_uncovered(masks: Sequence[np.ndarray], painted: np.ndarray, content: np.ndarray) -> np.ndarray:
+    """A painted picture with the content where no mask is; it fades where masks add up to little.
+
+    Args:
+      masks: `[H, W]` of each region that is painted.
+      painted: `[H, W, 3]`.
+      content: `[H, W, 3]`.
+    """
+    share = np.clip(sum(masks) / _FADES, 0, 1)[..., None]
+    return np.asarray(content + share * (painted - content), np.float32)
 
 
 def files_of_masks(masks: Sequence[MaskLike] | None) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """All that a run is between two chunks of steps; the outcomes and the progress follow from it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -43,6 +43,8 @@ class Snapshot(NamedTuple):
     """Where the items lie; None before the level is set up."""
     used: Mapping[int, int] = {}
     """Slot -> item, of those on the devices of this process that can be run."""
+    finish: Mapping[int, Callable[[np.ndarray], np.ndarray]] = {}
+    """Item -> what makes the picture that leaves the run of the painted one, see `Prepared`."""
     state: RunState | None = None
     """None before the level is set up."""
     told: int = 0
@@ -86,7 +88,7 @@ def next_level(spec: Spec, now: Snapshot) -> Snapshot:
         if not np.isfinite(of_item[-1].losses[0, 0]):
             failures[item] = _outcome(spec, item, pixels[item], of_item, stopped=False)
     starts = {item: x for item, x in pixels.items() if item not in failures}
-    return Snapshot(now.level + 1, starts, traces, failures)
+    return Snapshot(now.level + 1, starts, traces, failures, finish=now.finish)
 
 
 def outcomes_of(spec: Spec, now: Snapshot, *, stopped: bool) -> list[Outcome]:
@@ -101,7 +103,7 @@ def outcomes_of(spec: Spec, now: Snapshot, *, stopped: bool) -> list[Outcome]:
     outcomes = dict(now.failures)
     for item, x in pixels.items():
         if item not in outcomes:
-            outcomes[item] = _outcome(spec, item, x, traces[item], stopped=stopped)
+            outcomes[item] = _outcome(spec, item, now.finish[item](x), traces[item], stopped=stopped)
     return [outcomes[item] for item in sorted(outcomes)]
 
 
@@ -132,7 +134,7 @@ def best_pixels_of(spec: Spec, now: Snapshot, item: int) -> np.ndarray:
         (pixels,) = now.layout.best_pixels(now.state.steps, [slot])
     except RuntimeError as error:
         raise RuntimeError(f"{error}; call best_pixels within the callback") from error
-    return resize(pixels, spec.levels[-1].shape)
+    return resize(now.finish[item](pixels), spec.levels[-1].shape)
 
 
 def _measured(

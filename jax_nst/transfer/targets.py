@@ -1,7 +1,6 @@
 """Items and pictures -> the inputs of the engine: targets, starts and loss weights."""
 
 import functools
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -9,25 +8,17 @@ import jax
 import numpy as np
 
 from jax_nst.images import resize
-from jax_nst.losses import LossWeights, Targets, Term
-from jax_nst.losses.objective import (
-    Statistics,
-    count_positions,
-    layer_shapes,
-    make_targets,
-    measure_statistics,
-    mix_statistics,
-)
+from jax_nst.losses import LossWeights, Targets
+from jax_nst.losses.objective import Statistics, count_positions, layer_shapes
 from jax_nst.losses.regions import position_weights, region_targets
-from jax_nst.models.extractor import Extractor, Params
 from jax_nst.runtime.malloc import give_back
-from jax_nst.runtime.memory import memory_limit
 from jax_nst.runtime.platform import Platform
-from jax_nst.transfer.masks import Region, Regions, check_proportions, fit_mask
+from jax_nst.transfer.colors import Color, finish_picture, seen_picture, seen_style
+from jax_nst.transfer.masks import Region, Regions, check_proportions, fit_mask, keep_uncovered
 from jax_nst.transfer.network import Network
 from jax_nst.transfer.pictures import Source, Start, fit_content, fit_style, starting_pixels, style_shape
-from jax_nst.transfer.programs import ByShape
 from jax_nst.transfer.spec import Level
+from jax_nst.transfer.target_programs import check_style_fits, target_programs
 
 
 class Item(NamedTuple):
@@ -42,18 +33,24 @@ class Item(NamedTuple):
     loss_weights: Mapping[Level, LossWeights]
     """At each level, on the host."""
     start: Start
+    color: Color = Color()
     regions: Regions = ()
     """Where its style comes from; none for the whole style everywhere."""
 
     @property
     def content_key(self) -> Any:
-        """Items of one key share the targets of their content."""
-        return self.content, self.regions
+        """Items of one key share the targets of their content; it begins with the content."""
+        return self.content, self.color if self.color.mode == "keep" else None, self.regions
 
     @property
     def style_key(self) -> Any:
         """Items of one key share the targets of their style."""
-        return self.styles, self.shares, self.regions
+        return self.styles, self.shares, self.recolored_by, self.regions
+
+    @property
+    def recolored_by(self) -> Any:
+        """The content that the colours of its styles depend on, and how; None if on none."""
+        return (self.content, self.color) if self.color.mode != "style" else None
 
 
 class Prepared(NamedTuple):
@@ -66,67 +63,12 @@ class Prepared(NamedTuple):
     start: np.ndarray
     """`[H, W, 3]`."""
     loss_weights: LossWeights
-
-
-class TargetPrograms(NamedTuple):
-    """Programs that run once, before the first step."""
-
-    content: ByShape
-    """`(params, content [H, W, 3], positions) -> Targets`."""
-    statistics: ByShape
-    """`(params, style [H', W', 3], weights of positions or None) -> Statistics`."""
-    style: ByShape
-    """`(statistics of each style, shares, positions) -> Targets`."""
-
-
-@functools.lru_cache(maxsize=8)
-def target_programs(extractor: Extractor, terms: tuple[Term, ...], platform: Platform) -> TargetPrograms:
-    """The programs that compute the targets of these terms."""
-    of_content, of_style = (
-        tuple(term for term in terms if term.reference == reference) for reference in ("content", "style")
-    )
-    plain = extractor.plain
-
-    def content(params: Params, pixels: jax.Array, positions: Any) -> Targets:
-        statistics = measure_statistics(extractor, of_content, plain(params), pixels)
-        return make_targets(of_content, statistics, positions)
-
-    def statistics(params: Params, pixels: jax.Array, weights: Any) -> Statistics:
-        return measure_statistics(extractor, of_style, plain(params), pixels, weights)
-
-    def style(statistics: Sequence[Statistics], shares: jax.Array, positions: Any) -> Targets:
-        return make_targets(of_style, mix_statistics(of_style, statistics, shares), positions)
-
-    options = dict(platform.compiler_options)
-    return TargetPrograms(*(ByShape(function, options) for function in (content, statistics, style)))
+    finish: Callable[[np.ndarray], np.ndarray]
+    """`(painted [H, W, 3]) -> [H, W, 3]`, the picture as it leaves the run."""
 
 
 _MOST_KEPT = 2**28
 """Bytes of the statistics of styles that a level keeps; others are computed anew for each content."""
-
-# Of memory for a pixel of a style: any network takes the first, and the named ones about half the second.
-_LEAST_BYTES, _MANY_BYTES = 100, 1000
-
-
-def check_style_fits(network: Network, level: Level, platform: Platform, shape: tuple[int, int]) -> None:
-    """Raises ValueError if the statistics of a style of `shape` (height, width) take too much memory.
-
-    Only for a style that may be too large is its program compiled here.
-    """
-    limit, num_pixels = memory_limit(jax.local_devices()[0]), math.prod(shape)
-    if _MANY_BYTES * num_pixels <= limit:
-        return
-    needed = _LEAST_BYTES * num_pixels
-    if needed <= limit:
-        pixels = jax.ShapeDtypeStruct((*shape, 3), np.float32)
-        programs = target_programs(network.extractor, level.terms, platform)
-        _, needed = programs.statistics.compile(network.params, pixels, None)
-    if needed > limit:
-        height, width = shape
-        raise ValueError(
-            f"the style image at {width} x {height} pixels takes {needed / 2**30:.1f} GB or more of "
-            f"memory, but {limit / 2**30:.1f} are left; give a smaller style_scale, style_size or size"
-        )
 
 
 class Preparation:
@@ -153,7 +95,6 @@ class Preparation:
         self._content_cache: dict[Any, Targets] = {}
         self._style_cache: dict[Any, Targets] = {}
         self._statistics_cache: dict[Any, Statistics] = {}
-        self._kept_bytes = 0
 
     def prepare(self, item: Item, start: np.ndarray | None = None) -> Prepared:
         """The targets and the start of an item; it begins as `item.start` says if None.
@@ -166,9 +107,11 @@ class Preparation:
         if start is None:
             styles = []
             if item.start.init == "style":
-                styles = [self._style_pixels(index) for index in item.styles]
-            start = starting_pixels(item.start, pixels, styles, item.shares)
-        return Prepared(content, style, resize(start, self.level.shape), item.loss_weights[self.level])
+                styles = [self._style_pixels(item, index) for index in item.styles]
+            start = starting_pixels(item.start, seen_picture(item.color, pixels), styles, item.shares)
+        finish = functools.partial(self._finish, item, pixels)
+        weights = item.loss_weights[self.level]
+        return Prepared(content, style, resize(start, self.level.shape), weights, finish)
 
     def forget(self, but: set[int]) -> None:
         """Forgets the contents of earlier batches, which come one after the other.
@@ -178,6 +121,9 @@ class Preparation:
         self._pixels_cache = {i: pixels for i, pixels in self._pixels_cache.items() if i in but}
         self._content_cache = {key: made for key, made in self._content_cache.items() if key[0] in but}
         self._style_cache = {}
+        self._statistics_cache = {
+            key: made for key, made in self._statistics_cache.items() if key[1] is None or key[1][0] in but
+        }
 
     def abstract(self, num_regions: int = 0) -> tuple[Targets, Targets]:
         """The shapes of the targets of one item, of its content and of its style."""
@@ -190,6 +136,12 @@ class Preparation:
             content |= jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), self._places(blank))
             style = _by_region([style] * num_regions)
         return content, style
+
+    def _finish(self, item: Item, content: np.ndarray, painted: np.ndarray) -> np.ndarray:
+        """The picture as it leaves the run."""
+        finished = finish_picture(item.color, painted, content)
+        masks = [fit_mask(region.mask, self.level.shape) for region in item.regions if region.weight]
+        return keep_uncovered(masks, finished, content) if item.regions else finished
 
     def _content_pixels(self, item: Item) -> np.ndarray:
         if item.content not in self._pixels_cache:
@@ -204,7 +156,7 @@ class Preparation:
 
     def _content_targets(self, item: Item) -> Targets:
         if item.content_key not in self._content_cache:
-            pixels = self._content_pixels(item)
+            pixels = seen_picture(item.color, self._content_pixels(item))
             targets = self._run(self._programs.content, self._network.params, pixels, self.positions)
             if item.regions:
                 targets |= self._fetch(self._places(item.regions))
@@ -217,7 +169,7 @@ class Preparation:
         return region_targets(masks, [region.weight for region in regions], self._shapes(self.level.shape))
 
     def _shapes(self, shape: tuple[int, ...]) -> dict[str, tuple[int, int]]:
-        """(h, w) of the layers that the style terms weight the positions of, of a picture of that shape."""
+        """(h, w) of the layers whose positions style terms weight, of a picture of that shape."""
         of_style = (term for term in self.level.terms if term.reference == "style")
         layers = tuple(dict.fromkeys(group[-1] for term in of_style for group in term.groups))
         shapes = layer_shapes(self._network.extractor, self._network.params, (*shape[:2], 3), layers)
@@ -233,22 +185,17 @@ class Preparation:
     def _targets_of_region(self, item: Item, region: Region | None) -> Targets:
         """The targets of the style of one region; None: of the whole picture."""
         own = region is not None and region.picture is not None
-        statistics = [self._statistics(index, region) for index in ((None,) if own else item.styles)]
+        statistics = [self._statistics(item, index, region) for index in ((None,) if own else item.styles)]
         shares = np.asarray((1.0,) if own else item.shares, np.float32)
         return self._run(self._programs.style, statistics, shares, self.positions)
 
-    def _statistics(self, index: int | None, region: Region | None) -> Statistics:
+    def _statistics(self, item: Item, index: int | None, region: Region | None) -> Statistics:
         """Those of a style, or with no index of the region's own; of the part that its mask marks."""
         mask = None if region is None else region.style_mask
-        key = (index, None) if mask is None and index is not None else (index, region)
+        key = index, item.recolored_by, None if mask is None and index is not None else region
         if key in self._statistics_cache:
             return self._statistics_cache[key]
-        if index is None:
-            assert region is not None
-            assert region.picture is not None
-            pixels = fit_style(self._network.extractor, self.level, region.picture)
-        else:
-            pixels = self._style_pixels(index)
+        pixels = self._style_pixels(item, index, region)
         weights = None
         if mask is not None:
             assert region is not None
@@ -256,9 +203,9 @@ class Preparation:
             fitted, shapes = fit_mask(mask, pixels.shape[:2]), self._shapes(pixels.shape)
             weights = {layer: position_weights(fitted, shape) for layer, shape in shapes.items()}
         found = self._run(self._programs.statistics, self._network.params, pixels, weights)
-        self._kept_bytes += sum(leaf.nbytes for leaf in jax.tree.leaves(found))
+        kept = jax.tree.leaves([found, *self._statistics_cache.values()])
         # Every content goes through all styles again: the first ones are worth as much as the last.
-        if self._kept_bytes <= _MOST_KEPT:
+        if sum(leaf.nbytes for leaf in kept) <= _MOST_KEPT:
             self._statistics_cache[key] = found
         return found
 
@@ -268,12 +215,15 @@ class Preparation:
         give_back()
         return found
 
-    def _style_pixels(self, index: int) -> np.ndarray:
-        pixels, extractor = self._styles[index].load(), self._network.extractor
+    def _style_pixels(self, item: Item, index: int | None, region: Region | None = None) -> np.ndarray:
+        """A style as the run sees it; with no index, the region's own."""
+        own = region.picture if region is not None and index is None else None
+        pixels = self._styles[index or 0].load() if own is None else own
+        extractor = self._network.extractor
         if np.ndim(pixels) == 3:  # else `fit_style` says what is wrong
             shape = style_shape(extractor, self.level, pixels.shape)
             check_style_fits(self._network, self.level, self._platform, shape)
-        return fit_style(extractor, self.level, pixels)
+        return seen_style(item.color, fit_style(extractor, self.level, pixels), self._content_pixels(item))
 
 
 def _by_region(of_regions: Sequence[Targets]) -> Targets:

@@ -18,6 +18,7 @@ from jax_nst.models.extractor import Params
 from jax_nst.runtime.platform import Platform, current_platform
 from jax_nst.runtime.values import as_path, check_callback, check_type
 from jax_nst.transfer.checkpoint import Checkpoint, Saved, Store
+from jax_nst.transfer.colors import color_of, seen_picture
 from jax_nst.transfer.config import Config
 from jax_nst.transfer.engine import Hooks, Interrupted
 from jax_nst.transfer.engine import run as run_engine
@@ -37,7 +38,8 @@ from jax_nst.transfer.programs import score_program, state_shapes, step_programs
 from jax_nst.transfer.provenance import identity_of, made_with, of_outcome, weights_in_force
 from jax_nst.transfer.snapshot import Snapshot
 from jax_nst.transfer.spec import Spec, regions_of, resolve, resolve_level_weights
-from jax_nst.transfer.targets import Item, check_style_fits
+from jax_nst.transfer.target_programs import check_style_fits
+from jax_nst.transfer.targets import Item
 
 
 class Result(NamedTuple):
@@ -52,7 +54,8 @@ class Result(NamedTuple):
     `seconds` in the loop so far, `total`, and the unweighted loss of each term. Entry 0 is the start; with
     several scales, each begins with an entry of its own start."""
     score: Callable[[PictureLike], Losses]
-    """`(picture) -> Losses`: the same objective, of any picture of that size, as `stylize` takes it."""
+    """`(picture) -> Losses`: the same objective, of any picture of that size, as `stylize` takes it. With
+    color keep, of what the run would see of it: its luminance, and by `color_amount` less of its chroma."""
     status: Status
     message: str
     """`ok`, or in a sentence how the run ended."""
@@ -209,7 +212,8 @@ def _planner(
         )
     weights = resolve_level_weights(config, spec)
     shares = blend_shares(blend, len(styles))
-    item = Item(0, tuple(range(len(styles))), shares, weights, Start(config.init, config.seed), regions)
+    start, color = Start(config.init, config.seed), color_of(config)
+    item = Item(0, tuple(range(len(styles))), shares, weights, start, color, regions)
     return Planner(network, spec, content, pictures, item)
 
 
@@ -268,7 +272,8 @@ def _score(planner: Planner, best: np.ndarray, picture: PictureLike) -> Losses:
     prepared = planner.last().prepare(planner.item, best)  # so that no start is read or drawn anew
     program = score_program(objects_of(planner.spec, last))
     targets = {**prepared.content, **prepared.style}
-    return program(jnp.asarray(pixels, jnp.float32), planner.network.params, targets, prepared.loss_weights)
+    seen = seen_picture(planner.item.color, jnp.asarray(pixels, jnp.float32))
+    return program(seen, planner.network.params, targets, prepared.loss_weights)
 
 
 def describe(

@@ -32,6 +32,7 @@ def test_every_setting_is_read_from_its_flag():
         pooling="average", init="noise", seed=5, save_every=6, scales="3", tolerance=0.1,
         precision="tf32", remat="all", style_loss=("gram:2", "moments"), crop=("4:3",),
         mask=("a.png:b.png:weight=2", "c.png"),
+        color="keep", color_amount=0.25,
     )  # fmt: skip
     # Two that contradict others of these.
     alone = {"style_size": 7, "lbfgs_pairs": "bfloat16"}
@@ -93,6 +94,15 @@ def test_style_loss_is_a_list_of_words():
     job = to_job(parse(*PICTURES, "--style_loss=gram:2,moments", "--tv_weight=1,2"))
     assert job.config.style_loss == ("gram:2", "moments")
     assert {item.config.style_loss for item in job.items} == {("gram:2", "moments")}
+
+
+def test_colours_make_a_sweep():
+    job = to_job(parse(*PICTURES, "--color=keep,match", "--color_amount=0,0.5", "--color_amount=1"))
+    assert job.grid == Grid(color=("keep", "match"), color_amount=(0.0, 0.5, 1.0))
+    assert len(job.items) == 6
+    assert job.files[1] == "color=keep__color_amount=0.5.png"
+    with pytest.raises(ValueError, match="color_amount has no effect with color style"):
+        to_job(parse(*PICTURES, "--color=keep,style", "--color_amount=0.5"))
 
 
 def test_a_missing_picture_is_refused():

@@ -296,6 +296,19 @@ def test_alpha_is_carried_and_resized(pair, capsys):
     capsys.readouterr()
 
 
+def test_colours_are_kept_and_alpha_is_untouched(pair, capsys):
+    content, alpha = picture(24, 32, 1), picture(24, 32, 2)[..., 0]
+    save_image("a.png", content, alpha=alpha)
+    assert run("--content=a.png", pair[1], *QUICK, "--color=keep", "--output=o.png") == 0
+    assert "; the luminance of the file scores total" in capsys.readouterr().err
+    found = images.load_picture("o.png")
+    np.testing.assert_array_equal(found.alpha, images.load_picture("a.png").alpha)
+    difference = found.pixels - images.load_picture("a.png").pixels
+    inside = (found.pixels.min(-1) > 0.02) & (found.pixels.max(-1) < 0.98)
+    assert np.ptp(difference[inside], axis=-1).max() < 0.02  # of the luminance only
+    assert np.abs(difference).mean() > 0.01
+
+
 def test_a_jpeg_of_a_content_with_alpha_says_that_it_is_composited(pair, capsys):
     save_image("a.png", picture(24, 32, 1), alpha=np.full((24, 32), 0.5, np.float32))
     assert run("--content=a.png", "--style=s.png", *QUICK, "--output=o.jpg") == 0

@@ -66,6 +66,9 @@ def test_one_item_varies_nothing():
         ({"init": "noise"}, ("noise",)),
         ({"init": np.array(["noise", "style"])}, ("noise", "style")),
         ({"init": Path("a") / "b.png"}, (str(Path("a") / "b.png"),)),
+        ({"color": "keep"}, ("keep",)),
+        ({"color": np.array(["match", "keep"])}, ("match", "keep")),
+        ({"color_amount": [0, 0.5]}, (0.0, 0.5)),
         ({"blend": (0.7, 0.3)}, ((0.7, 0.3),)),
         ({"blend": [[1, 2], (2, 1)]}, ((1.0, 2.0), (2.0, 1.0))),
         ({"blend": np.eye(2)}, ((1.0, 0.0), (0.0, 1.0))),
@@ -78,7 +81,7 @@ def test_values_are_taken_as_what_they_are(given, kept):
     values = getattr(grid, name)
     assert values == kept
     flat = [x for value in values for x in (value if isinstance(value, tuple) else (value,))]
-    assert {type(x) for x in flat} <= {int if name == "seed" else str if name == "init" else float}
+    assert {type(x) for x in flat} <= {{"seed": int, "init": str, "color": str}.get(name, float)}
     assert hash(grid) == hash(Grid(**{name: kept}))
 
 
@@ -97,6 +100,9 @@ def test_values_are_taken_as_what_they_are(given, kept):
         ({"seed": np.arange(0)}, "seed is empty"),
         ({"seed": 10**400}, "seed takes numbers that a float can hold"),
         ({"init": 3}, "init takes content, style, noise or paths of images, not 3"),
+        ({"color": "kept"}, "color takes keep, match, style, not 'kept'"),
+        ({"color": [1]}, "color takes keep, match, style, not 1"),
+        ({"color_amount": "half"}, "color_amount takes numbers, not 'half'"),
         ({"blend": "0.7,0.3"}, "blend takes lists of numbers, not '0.7,0.3'"),
         ({"blend": [1, (2, 3)]}, "blend takes lists of numbers, not 1"),
         ({"style_layer_weights": [["1"]]}, "style_layer_weights takes numbers, not '1'"),

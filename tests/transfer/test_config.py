@@ -119,6 +119,11 @@ def test_config_is_frozen_and_hashable():
         ({"style_layer_weights": (0.0, 0.0)}, "not all zero"),
         ({"init": ""}, "init must be content, style, noise, or the path of an image"),
         ({"style_layer_weights": (1.0, -1.0)}, "style_layer_weights must be zero or more"),
+        ({"color": "kept"}, "unknown color 'kept'; the valid ones are keep, match, style"),
+        ({"color": "keep", "color_amount": 1.5}, "color_amount must be from 0 to 1, not 1.5"),
+        ({"color": "match", "color_amount": float("nan")}, "color_amount must be from 0 to 1, not nan"),
+        ({"color_amount": "half"}, "color_amount must be a number, not 'half'"),
+        ({"color_amount": 0.5}, "color_amount has no effect with color style; choose color keep or match"),
     ],
 )
 def test_an_invalid_setting_is_refused(settings, message):
@@ -158,6 +163,8 @@ CHANGES = {
     "style_layers": ("relu1_2", "relu2_1"),
     "style_layer_weights": (1.0, 3.0),
     "mask": (Mask(np.tri(24, 32)),),
+    "color": "match",
+    "color_amount": 0.5,
     "pooling": "average",
     "precision": "bfloat16",
     "remat": "all",
@@ -178,6 +185,7 @@ def base(tmp_path):
         weights=str(tmp_path / "some.h5"),
         content_layers=("relu2_1",),
         style_layers=("relu1_1", "relu2_1"),
+        color="keep",
     )
 
 

@@ -8,6 +8,7 @@ from jax.sharding import AxisType, Mesh
 from jax_nst import Config
 from jax_nst.optim import to_pixels
 from jax_nst.runtime.platform import CPU
+from jax_nst.transfer.colors import Color
 from jax_nst.transfer.layout import OnePicture, Sharded, in_batches, rows_needed, with_shardings
 from jax_nst.transfer.network import load_network
 from jax_nst.transfer.pictures import Source, Start
@@ -53,6 +54,9 @@ def test_rows_needed_by_the_fullest_device():
     assert rows_needed([items], 6) == (3, 3)
     assert rows_needed([items], 2) == (2, 2)
     assert rows_needed([items[:2], items[2:3]], 2) == (1, 1)
+    matched = [x._replace(color=Color("match")) for x in items[:3]]
+    assert rows_needed([matched], 3) == (2, 2)  # the style depends on the content
+    assert rows_needed([[*matched, items[0], items[0]._replace(color=Color("keep"))]], 5) == (3, 4)
 
 
 def test_with_shardings_takes_one_for_a_subtree():

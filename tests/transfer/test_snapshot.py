@@ -38,7 +38,8 @@ def at_first_level(losses):
     losses = np.repeat(np.asarray(losses, np.float32)[..., None], 4, axis=2)
     pictures = [picture(12, 10, 1), picture(12, 10, 2)]
     state = RunState(pictures, losses, np.arange(1.0, 1 + len(losses)), {})
-    return at_beginning()._replace(layout=Pictures(), used={0: 3, 1: 4}, state=state)
+    finish = dict.fromkeys((3, 4), lambda painted: painted)
+    return at_beginning()._replace(layout=Pictures(), used={0: 3, 1: 4}, finish=finish, state=state)
 
 
 def test_before_the_first_evaluation_there_is_no_outcome():

@@ -1,15 +1,15 @@
-import contextlib
 import functools
 
 import jax
 import numpy as np
 import pytest
-from conftest import count_compilations, picture
+from conftest import picture
 
 from jax_nst import Config, Grid
 from jax_nst.runtime.platform import CPU
 from jax_nst.sweeps.grid import make_items
-from jax_nst.transfer import targets
+from jax_nst.transfer import target_programs, targets
+from jax_nst.transfer.colors import Color, finish_picture, seen_picture, seen_style
 from jax_nst.transfer.network import load_network
 from jax_nst.transfer.pictures import Source, Start
 from jax_nst.transfer.spec import resolve
@@ -44,8 +44,8 @@ prepare = functools.partial(
 )
 
 
-def item(content=0, styles=(0,), shares=(1.0,), init="content"):
-    return Item(content, styles, shares, {LEVEL: WEIGHTS}, Start(init, 0))
+def item(content=0, styles=(0,), shares=(1.0,), init="content", color=Color()):
+    return Item(content, styles, shares, {LEVEL: WEIGHTS}, Start(init, 0), color)
 
 
 def test_targets_of_every_term_and_layer():
@@ -59,32 +59,11 @@ def test_targets_of_every_term_and_layer():
     np.testing.assert_array_equal(made.start, CONTENTS[0])
 
 
-@pytest.mark.parametrize(
-    ("shape", "limit", "compiles", "fits"),
-    [
-        ((28, 28), 10**9, False, True),
-        ((512, 512), 260_000_000, True, True),
-        ((512, 512), 27_000_000, True, False),
-        ((65536, 46811), 10**11, False, False),
-    ],
-)
-def test_a_style_that_takes_too_much_memory_is_refused(shape, limit, compiles, fits, monkeypatch):
-    """What surely fits, and what surely does not, is not compiled for."""
-    monkeypatch.setattr(targets, "memory_limit", lambda device: limit)
-    targets.target_programs.cache_clear()
-
-    def check():
-        with contextlib.nullcontext() if fits else pytest.raises(ValueError, match=TOO_LARGE):
-            targets.check_style_fits(NETWORK, LEVEL, CPU, shape)
-
-    assert bool(count_compilations(check)[0]) == compiles
-
-
 TOO_LARGE = r"the style image at \d+ x \d+ pixels takes .* GB or more of memory, but .*; give a smaller"
 
 
 def test_a_style_that_is_too_large_fails_its_item(monkeypatch):
-    monkeypatch.setattr(targets, "memory_limit", lambda device: 1000)
+    monkeypatch.setattr(target_programs, "memory_limit", lambda device: 1000)
     with pytest.raises(ValueError, match=TOO_LARGE):
         prepare().prepare(item())
 
@@ -116,6 +95,38 @@ def test_what_items_share_is_read_and_computed_once():
     assert made[0].content is made[3].content
     assert made[0].style is made[1].style is made[4].style
     assert made[0].style is not made[2].style
+
+
+KEEP, MATCH = Color("keep", 1.0), Color("match", 0.5)
+
+
+def test_colours_are_those_that_the_run_is_to_see():
+    preparation = prepare()
+    for color in (KEEP, MATCH):
+        made = preparation.prepare(item(1, color=color))
+        content = seen_picture(color, CONTENTS[1])
+        style = seen_style(color, STYLES[0], CONTENTS[1])
+        seen = Preparation(NETWORK, LEVEL, CPU, [source(content)], [source(style)]).prepare(item())
+        for part in ("content", "style"):
+            jax.tree.map(np.testing.assert_array_equal, getattr(made, part), getattr(seen, part))
+        np.testing.assert_array_equal(made.start, content)
+        finished = finish_picture(color, CONTENTS[0], CONTENTS[1])
+        np.testing.assert_array_equal(made.finish(CONTENTS[0]), finished)
+    start = preparation.prepare(item(styles=(2,), init="style", color=KEEP)).start
+    assert np.ptp(start, axis=-1).max() < 1e-6
+
+
+def test_items_share_targets_where_colours_allow():
+    """The style of one content is another's where its colours are matched."""
+    items = [item(c, color=color) for color in (Color(), MATCH, KEEP) for c in (0, 1)]
+    assert len({x.content_key for x in items}) == 4  # matching leaves the content as it is
+    assert len({x.style_key for x in items}) == 5
+    preparation = prepare()
+    made = [preparation.prepare(x) for x in items]
+    assert made[0].content is made[2].content
+    assert made[0].style is made[1].style
+    assert made[2].style is not made[3].style
+    assert made[2].style is preparation.prepare(item(color=MATCH)).style
 
 
 def test_forget_keeps_the_contents_still_needed():
