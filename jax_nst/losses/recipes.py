@@ -199,7 +199,7 @@ RECIPES = (
     ),
     # Heitz et al. 2021 (arXiv:2006.07229) compare the style alone, in more layers, and draw new directions
     # at every step. The content and the variation are those of `normalized`.
-    Recipe("sliced", ((1.0, CONTENT), (100.0, SLICED), (65.0, TOTAL_VARIATION))),
+    Recipe("sliced", ((1.0, CONTENT), (1000.0, SLICED), (65.0, TOTAL_VARIATION))),
 )
 """All recipes; one name may stand several times, for several extractors."""
 
