@@ -9,7 +9,10 @@ from jax_nst.losses import CROSS_LAYER as CROSS_LAYER
 from jax_nst.losses import GRAM as GRAM
 from jax_nst.losses import MOMENTS as MOMENTS
 from jax_nst.losses import RECIPES as RECIPES
+from jax_nst.losses import SLICED as SLICED
+from jax_nst.losses import SORTED as SORTED
 from jax_nst.losses import TOTAL_VARIATION as TOTAL_VARIATION
+from jax_nst.losses import WASSERSTEIN as WASSERSTEIN
 from jax_nst.losses import Losses as Losses
 from jax_nst.losses import LossWeights as LossWeights
 from jax_nst.losses import Recipe as Recipe
@@ -46,7 +49,10 @@ __all__ = [
     "GRAM",
     "MOMENTS",
     "RECIPES",
+    "SLICED",
+    "SORTED",
     "TOTAL_VARIATION",
+    "WASSERSTEIN",
     "Checkpoint",
     "Config",
     "Extractor",

@@ -12,6 +12,8 @@ from jax_nst.losses.recipes import RECIPES as RECIPES
 from jax_nst.losses.recipes import STYLE_TERMS as STYLE_TERMS
 from jax_nst.losses.recipes import Recipe as Recipe
 from jax_nst.losses.recipes import find_recipe as find_recipe
+from jax_nst.losses.sliced import SLICED as SLICED
+from jax_nst.losses.sliced import SORTED as SORTED
 from jax_nst.losses.term import PIXELS as PIXELS
 from jax_nst.losses.term import Losses as Losses
 from jax_nst.losses.term import LossWeights as LossWeights
@@ -20,3 +22,4 @@ from jax_nst.losses.term import Targets as Targets
 from jax_nst.losses.term import Term as Term
 from jax_nst.losses.variation import ABSOLUTE_VARIATION as ABSOLUTE_VARIATION
 from jax_nst.losses.variation import TOTAL_VARIATION as TOTAL_VARIATION
+from jax_nst.losses.wasserstein import WASSERSTEIN as WASSERSTEIN

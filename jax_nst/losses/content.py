@@ -34,6 +34,28 @@ def half_sum(features: jax.Array, num_positions: ArrayLike) -> Target:
     return Target(features, jnp.asarray(0.5))
 
 
+def content_ratio(features: jax.Array, target: Target) -> jax.Array:
+    """coefficient · sum((F - P)²) / (sum|F - P| + 1e-8).
+
+    From github.com/crowsonkb/style-transfer-pytorch: the L1 norm of its gradient is about 1, however
+    different the features are.
+
+    Args:
+      features: F, `[h, w, C]`, float32 at least.
+      target: P, `[h, w, C]`, and a coefficient `[]`.
+
+    Returns:
+      `[]`.
+    """
+    return content_loss(features, target) / (jnp.sum(jnp.abs(features - target.value)) + 1e-8)
+
+
+def whole_sum(features: jax.Array, num_positions: ArrayLike) -> Target:
+    """Target of sum((F - P)²)."""
+    del num_positions
+    return Target(features, jnp.asarray(1.0))
+
+
 CONTENT = Term(
     "content",
     statistic=at_least_float32,
@@ -43,3 +65,13 @@ CONTENT = Term(
     combine="aligned",
 )
 """Features of the content, each layer relative to its power."""
+
+CONTENT_RATIO = Term(
+    "content",
+    statistic=at_least_float32,
+    distance=content_ratio,
+    target=whole_sum,
+    reference="content",
+    combine="global",
+)
+"""Sum of squared differences over the sum of absolute ones."""

@@ -13,15 +13,24 @@ Keras' kernels.
 
 import dataclasses
 
-from jax_nst.losses import content, gram
-from jax_nst.losses.content import CONTENT
+from jax_nst.losses import content, gram, wasserstein
+from jax_nst.losses.content import CONTENT, CONTENT_RATIO
 from jax_nst.losses.cross_layer import CROSS_LAYER
 from jax_nst.losses.gram import GRAM
 from jax_nst.losses.moments import MOMENTS
+from jax_nst.losses.sliced import SLICED, SORTED
 from jax_nst.losses.term import Term, mean, quarter_mean
 from jax_nst.losses.variation import ABSOLUTE_VARIATION, TOTAL_VARIATION
+from jax_nst.losses.wasserstein import WASSERSTEIN
 
-STYLE_TERMS = {"gram": GRAM, "moments": MOMENTS, "cross_layer": CROSS_LAYER}
+STYLE_TERMS = {
+    "gram": GRAM,
+    "moments": MOMENTS,
+    "cross_layer": CROSS_LAYER,
+    "wasserstein": WASSERSTEIN,
+    "sliced": SLICED,
+    "sorted": SORTED,
+}
 """Name in `--style_loss` -> term. A new style loss is a file and a line here."""
 
 
@@ -164,6 +173,33 @@ RECIPES = (
         network="vgg16",
         published=(10.0, 1e4, 0.0),
     ),
+    # github.com/crowsonkb/style-transfer-pytorch with its Wasserstein-2 style loss. Features s times larger
+    # make this content s times and this style s² times larger. Theirs runs Adam 0.02 on sizes a factor of
+    # √2 apart, averages the iterates, repeats the border in the first convolution, and may pool by means.
+    # It adds 1e-4 to the variances, less than float32 resolves; `wasserstein` adds 1e-3 of the mean power.
+    # Its variation counts a zero difference at the border, (W - 1) / W of ours; some copies of it have
+    # diagonal differences too.
+    Recipe(
+        "wasserstein",
+        (
+            (0.015 / _TORCHVISION**0.5, dataclasses.replace(CONTENT_RATIO, layers=("relu4_2",))),
+            (
+                1 / _TORCHVISION,
+                dataclasses.replace(
+                    WASSERSTEIN,
+                    target=wasserstein.mean_gaussian,
+                    layers=_STYLE,
+                    layer_weights=tuple(weight / 341 for weight in (256, 64, 16, 4, 1)),
+                ),
+            ),
+            (2.0, TOTAL_VARIATION),
+        ),
+        network="vgg19",
+        published=(0.015, 1.0, 2.0),
+    ),
+    # Heitz et al. 2021 (arXiv:2006.07229) compare the style alone, in more layers, and draw new directions
+    # at every step. The content and the variation are those of `normalized`.
+    Recipe("sliced", ((1.0, CONTENT), (1000.0, SLICED), (65.0, TOTAL_VARIATION))),
 )
 """All recipes; one name may stand several times, for several extractors."""
 

@@ -250,10 +250,16 @@ def test_style_losses_are_in_history_and_verdict(pair, capsys):
 @pytest.mark.parametrize(
     ("flag", "message"),
     [
-        ("soup", "unknown style_loss 'soup'; the valid ones are gram, moments, cross_layer"),
+        (
+            "soup",
+            "unknown style_loss 'soup'; the valid ones are gram, moments, cross_layer, wasserstein, sliced, sorted",
+        ),
         ("gram,gram", "style_loss names gram twice; name each loss once"),
         ("gram:0", "the share of gram in style_loss must be above zero, not '0'"),
-        ("", "style_loss must name one of gram, moments, cross_layer, or several"),
+        (
+            "",
+            "style_loss must name one of gram, moments, cross_layer, wasserstein, sliced, sorted, or several",
+        ),
     ],
 )
 @pytest.mark.parametrize("more", [(), ("--tv_weight=1,2",)], ids=["picture", "sweep"])

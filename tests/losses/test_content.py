@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jax_nst.losses import content
-from jax_nst.losses.content import CONTENT, content_loss
+from jax_nst.losses.content import CONTENT, CONTENT_RATIO, content_loss
 from jax_nst.losses.term import Target, mean, quarter_mean
 
 
@@ -59,3 +59,27 @@ def test_features_in_bfloat16_are_compared_in_float32():
     found = loss_of(term, f, p)
     assert found.dtype == jnp.float32
     assert float(found) == pytest.approx(0.5 * 64**2 * 0.0078125**2, rel=1e-6)
+
+
+def test_content_ratio_is_a_sum_of_squares_over_a_sum_of_absolute_values(rng):
+    f, p = rng.normal(size=(2, 3, 4, 5)).astype(np.float32)
+    pairs = list(zip(f.ravel(), p.ravel(), strict=True))
+    slow = sum((x - y) ** 2 for x, y in pairs) / (sum(abs(x - y) for x, y in pairs) + 1e-8)
+    assert float(loss_of(CONTENT_RATIO, f, p)) == pytest.approx(slow, rel=1e-5)
+    assert float(loss_of(CONTENT_RATIO, 3 * f, 3 * p)) == pytest.approx(3 * slow, rel=1e-5)
+
+
+def test_gradient_of_content_ratio_against_finite_differences(rng):
+    with jax.enable_x64(True):
+        f, p = (jnp.asarray(x) for x in rng.normal(size=(2, 2, 3, 2)))
+        gradient = jax.jit(jax.grad(lambda x: loss_of(CONTENT_RATIO, x, p)))(f)
+        for index in np.ndindex(f.shape):
+            after, before = (float(loss_of(CONTENT_RATIO, f.at[index].add(h), p)) for h in (1e-6, -1e-6))
+            assert float(gradient[index]) == pytest.approx((after - before) / 2e-6, rel=1e-6, abs=1e-9)
+
+
+def test_content_ratio_and_its_gradient_are_zero_at_the_content(rng):
+    p = jnp.asarray(rng.normal(size=(3, 4, 5)), jnp.float32)
+    value, gradient = jax.value_and_grad(lambda x: loss_of(CONTENT_RATIO, x, p))(p)
+    assert float(value) == 0
+    np.testing.assert_array_equal(gradient, 0)

@@ -18,6 +18,7 @@ from jax_nst.losses.gram import GRAM, gram_matrix
 from jax_nst.losses.moments import MOMENTS, Moments
 from jax_nst.losses.objective import count_positions, measure_statistics, mix_statistics
 from jax_nst.losses.recipes import RECIPES, find_recipe
+from jax_nst.losses.sliced import SLICED
 from jax_nst.losses.term import PIXELS, Term, relative_to_power, squared_difference
 from jax_nst.losses.variation import (
     ABSOLUTE_VARIATION,
@@ -25,6 +26,7 @@ from jax_nst.losses.variation import (
     absolute_variation,
     total_variation,
 )
+from jax_nst.losses.wasserstein import WASSERSTEIN
 from jax_nst.models.partition import REMATS
 from jax_nst.models.vgg import vgg
 from jax_nst.models.wavelet import wavelet
@@ -120,7 +122,7 @@ def test_gradient_through_the_wavelets_against_finite_differences(rng):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("term", [MOMENTS, CROSS_LAYER], ids=lambda term: term.name)
+@pytest.mark.parametrize("term", [MOMENTS, CROSS_LAYER, WASSERSTEIN, SLICED], ids=lambda term: term.name)
 @pytest.mark.parametrize("features", ["vgg19", "wavelet"])
 def test_gradient_of_other_style_terms_against_finite_differences(features, term, rng):
     """Of odd sides, in stages that are recomputed."""
@@ -206,6 +208,7 @@ TERMS_OF_ALL_KINDS = {
         on(CONTENT, "relu1_2", "conv2_1"),
         on(GRAM, "relu1_1", "relu2_1"),
         on(MOMENTS, "relu1_2", "relu2_1"),
+        on(WASSERSTEIN, "relu1_2"),
         on(CROSS_LAYER, "relu1_1", "relu2_1"),  # of two stages
         on(CROSS_LAYER, "conv1_2", "relu1_2", name="of_one_stage"),
         on(SORTED, "conv2_1"),
@@ -552,7 +555,7 @@ def test_a_term_may_mix_styles_in_its_own_way():
     assert float(mix_statistics([term], styles, jnp.asarray([0.5, 0.5]))["first"]["a"]) == 3
 
 
-@pytest.mark.parametrize("term", [MOMENTS, GRAM, CROSS_LAYER], ids=lambda term: term.name)
+@pytest.mark.parametrize("term", [MOMENTS, GRAM, CROSS_LAYER, WASSERSTEIN], ids=lambda term: term.name)
 def test_weights_of_ones_change_nothing_and_a_mask_is_a_cut(term, rng):
     """Weights of mean 1 that are zero outside of some rows give the statistic of these rows alone."""
     features = [rng.random((size, 4, channels), np.float32) for size, channels in ((12, 3), (6, 5))]
