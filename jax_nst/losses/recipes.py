@@ -18,11 +18,16 @@ from jax_nst.losses.content import CONTENT
 from jax_nst.losses.cross_layer import CROSS_LAYER
 from jax_nst.losses.gram import GRAM
 from jax_nst.losses.moments import MOMENTS
+from jax_nst.losses.nearest import NEAREST
+from jax_nst.losses.self_similarity import SELF_SIMILARITY
 from jax_nst.losses.term import Term, mean, quarter_mean
 from jax_nst.losses.variation import ABSOLUTE_VARIATION, TOTAL_VARIATION
 
-STYLE_TERMS = {"gram": GRAM, "moments": MOMENTS, "cross_layer": CROSS_LAYER}
+STYLE_TERMS = {"gram": GRAM, "moments": MOMENTS, "cross_layer": CROSS_LAYER, "nnfm": NEAREST}
 """Name in `--style_loss` -> term. A new style loss is a file and a line here."""
+
+CONTENT_TERMS = {"features": CONTENT, "self_similarity": SELF_SIMILARITY}
+"""Name in `--content_loss` -> term."""
 
 
 @dataclasses.dataclass(frozen=True)

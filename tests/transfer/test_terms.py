@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 from jax_nst import CONTENT, CROSS_LAYER, GRAM, MOMENTS, TOTAL_VARIATION, Config, Recipe, vgg, wavelet
+from jax_nst.losses import STYLE_TERMS
 from jax_nst.losses.term import PIXELS
 from jax_nst.runtime.platform import CPU
 from jax_nst.transfer.spec import resolve
-from jax_nst.transfer.terms import parse_style_loss, resolve_loss_names, resolve_terms, resolve_weights
+from jax_nst.transfer.terms import parse_shares, resolve_loss_names, resolve_terms, resolve_weights
 
 SHAPE = (300, 400, 3)
 
@@ -81,8 +82,8 @@ def test_a_style_loss_of_another_recipe_is_refused():
         resolve_terms(Config(recipe="coursera", style_loss=("gram",)), vgg("vgg19"))
 
 
-def test_parse_style_loss():
-    assert parse_style_loss(("gram:2", "moments")) == {"gram": 2.0, "moments": 1.0}
+def test_parse_shares():
+    assert parse_shares("style_loss", ("gram:2", "moments"), STYLE_TERMS) == {"gram": 2.0, "moments": 1.0}
 
 
 @pytest.mark.parametrize(
@@ -100,7 +101,7 @@ def test_parse_style_loss():
 )
 def test_an_invalid_style_loss_is_refused(words, message):
     with pytest.raises(ValueError, match=message):
-        parse_style_loss(words)
+        parse_shares("style_loss", words, STYLE_TERMS)
 
 
 def style_layer_weights(config, extractor):
