@@ -82,6 +82,9 @@ _TORCHVISION = (255 * 0.225) ** 2
 _CONTENT = dataclasses.replace(CONTENT, layers=("relu4_2",))
 # Eq. 4 of Gatys et al., sum((FᵀF - A)²) / (4 N² M²): the M² is in the Gram matrices.
 _GATYS_STYLE = dataclasses.replace(GRAM, target=quarter_mean, layers=_STYLE)
+# Layers of all VGGs, also of vgg19-lite.
+_NEAREST = dataclasses.replace(NEAREST, layers=("relu3_1", "relu3_3"))
+_MOMENTS = dataclasses.replace(MOMENTS, layers=("relu1_1", "relu2_1", "relu3_1"))
 _UDACITY_STYLE = dataclasses.replace(GRAM, target=gram.mean_undivided)
 
 RECIPES = (
@@ -168,6 +171,25 @@ RECIPES = (
         ),
         network="vgg16",
         published=(10.0, 1e4, 0.0),
+    ),
+    # After ARF (Zhang et al. 2022, arXiv:2206.06360), which matches relu3_1 to relu3_3 at once, and to all
+    # positions of the style. Cosines leave contrast and colour free: ARF transfers the colours before and
+    # after, here the moments of the features bring them.
+    Recipe(
+        "nnfm",
+        ((1.0, CONTENT), (10.0, _NEAREST), (10.0, _MOMENTS), (20.0, TOTAL_VARIATION)),
+        network="vgg19-lite",
+        mean_over_layers=True,
+    ),
+    # After STROTSS (Kolkin et al. 2019, arXiv:1904.12785). Its relaxed earth mover's distance is the larger
+    # one of both directions of matching, here only from the picture to the style; it compares hypercolumns
+    # (all layers at once) at positions drawn anew at each step, full covariances, and colours in YUV, and
+    # runs RMSprop on a Laplacian pyramid with a falling content weight.
+    Recipe(
+        "strotss",
+        ((5.0, SELF_SIMILARITY), (10.0, _NEAREST), (10.0, _MOMENTS), (20.0, TOTAL_VARIATION)),
+        network="vgg19-lite",
+        mean_over_layers=True,
     ),
 )
 """All recipes; one name may stand several times, for several extractors."""

@@ -144,17 +144,18 @@ def test_candidates_are_all_positions_once_before_one_repeats(rng):
 @pytest.mark.parametrize("shares", [(0.75, 0.25), (1.0, 0.0), (0.0, 1.0), (0.2, 0.3, 0.5)])
 def test_a_mixture_has_candidates_of_each_style_by_its_share(shares, rng):
     """The styles are of different sizes; style i has its value in channel i alone."""
-    statistics = [
-        NEAREST.statistic(
-            rng.uniform(1, 2, size=(4 + i, 5, 1)).astype(np.float32) * np.eye(3, dtype="f")[i]
-        )
-        for i in range(len(shares))
-    ]
-    for mix in (NEAREST.mix, jax.jit(NEAREST.mix)):
+    lengths = [rng.uniform(1, 2, size=(4 + i, 5, 1)).astype(np.float32) for i in range(len(shares))]
+    statistics = [NEAREST.statistic(x * np.eye(3, dtype=np.float32)[i]) for i, x in enumerate(lengths)]
+    assert NEAREST.mix is sample_candidates
+    for mix in (sample_candidates, jax.jit(sample_candidates)):
         mixed = np.asarray(mix(statistics, jnp.asarray(shares)))
         assert mixed.shape == (NUM_CANDIDATES, 3)
         found = [np.sum(mixed[:, i] > 0.5) / NUM_CANDIDATES for i in range(len(shares))]
         np.testing.assert_allclose(found, shares, atol=1 / NUM_CANDIDATES)
+
+
+def test_the_target_is_of_all_candidates():
+    assert (NEAREST.target, NEAREST.combine) == (candidates, "global")
 
 
 def test_targets_of_styles_of_all_sizes_have_one_shape(rng):
@@ -162,7 +163,7 @@ def test_targets_of_styles_of_all_sizes_have_one_shape(rng):
     for size in (1, 8, 70):
         style = {"nnfm": {"layer": NEAREST.statistic(rng.random((size, size, 3)).astype(np.float32))}}
         mixed = mix_statistics([term], [style], ALL)["nnfm"]["layer"]
-        assert NEAREST.target(mixed, 1).value.shape == (NUM_CANDIDATES, 3)
+        assert candidates(mixed, 1).value.shape == (NUM_CANDIDATES, 3)
 
 
 @pytest.mark.parametrize("blank", ["features", "style", "both"])

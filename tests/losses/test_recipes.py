@@ -11,7 +11,7 @@ from jax_nst import Config, load_image, stylize
 from jax_nst.losses import LossWeights, make_objective
 from jax_nst.losses.content import CONTENT
 from jax_nst.losses.gram import GRAM
-from jax_nst.losses.recipes import RECIPE_NAMES, RECIPES, STYLE_TERMS, Recipe, find_recipe
+from jax_nst.losses.recipes import CONTENT_TERMS, RECIPE_NAMES, RECIPES, STYLE_TERMS, Recipe, find_recipe
 from jax_nst.losses.term import PIXELS
 from jax_nst.losses.variation import TOTAL_VARIATION
 from jax_nst.models.vgg import vgg
@@ -118,8 +118,11 @@ LOSS_WEIGHTS = {
     ("sushant097", "vgg16"): (10, 1e4 / _TORCHVISION, 0),
 }
 
+# Those of content, style and total variation; others are tested with their terms.
+OF_THREE = [recipe for recipe in RECIPES if recipe.name not in ("nnfm", "strotss")]
+
 of_every_recipe = pytest.mark.parametrize(
-    "recipe", RECIPES, ids=lambda recipe: f"{recipe.name}-{recipe.network or 'any'}"
+    "recipe", OF_THREE, ids=lambda recipe: f"{recipe.name}-{recipe.network or 'any'}"
 )
 
 
@@ -150,8 +153,8 @@ def variation(name, pixels):
 
 
 def test_every_recipe_is_tested():
-    keys = [key_of(recipe) for recipe in RECIPES]
-    assert len(set(keys)) == len(keys)
+    keys = [key_of(recipe) for recipe in OF_THREE]
+    assert len({key_of(recipe) for recipe in RECIPES}) == len(RECIPES)
     assert set(CONTENT_FORMULAS) == set(STYLE_FORMULAS) == set(LAYERS) == set(LOSS_WEIGHTS) == set(keys)
 
 
@@ -208,8 +211,20 @@ def test_losses_and_total_on_a_real_pair(recipe):
     assert float(total) == pytest.approx(exact_total, rel=1e-5)
 
 
-def test_a_mean_over_layers_is_taken_of_normalized_alone():
-    assert {recipe.name for recipe in RECIPES if recipe.mean_over_layers} == {"normalized"}
+def test_a_mean_over_layers_is_taken_of_what_is_not_published():
+    means = {recipe.name for recipe in RECIPES if recipe.mean_over_layers}
+    assert means == {"normalized", "nnfm", "strotss"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["nnfm", "strotss"])
+def test_recipes_of_nearest_neighbours_lower_all_losses_of_style(name):
+    content, style = load_image(EXAMPLES / "cat.jpg"), load_image(EXAMPLES / "cypresses.jpg")
+    config = Config(recipe=name, features="vgg19-lite", size=32, steps=12, scales=1)
+    params = vgg_params("vgg19", ("relu3_3",))
+    steps = stylize(content, style, config=config, params=params).history["steps"]
+    for loss in ("total", "nnfm", "moments"):
+        assert steps[-1][loss] < 0.7 * steps[0][loss]
 
 
 def test_published_weights_are_kept_beside_the_calibrated_ones():
@@ -224,7 +239,8 @@ def test_published_weights_are_kept_beside_the_calibrated_ones():
 
 
 def test_a_recipe_is_found_by_name_and_extractor():
-    assert RECIPE_NAMES == ("normalized", "gatys2015", "coursera", "nazianafis", "udacity", "sushant097")
+    published = ("gatys2015", "coursera", "nazianafis", "udacity", "sushant097")
+    assert ("normalized", *published, "nnfm", "strotss") == RECIPE_NAMES
     assert find_recipe("normalized", "wavelet").network == "wavelet"
     assert find_recipe("normalized", "vgg19").network is None
     assert find_recipe("normalized", "vgg19-lite").network is None
@@ -235,10 +251,14 @@ def test_a_recipe_is_found_by_name_and_extractor():
         find_recipe("gatys", "vgg19")
 
 
-def test_style_terms_have_names_of_their_own_and_statistics_that_can_be_averaged():
-    assert list(STYLE_TERMS) == ["gram", "moments", "cross_layer"]
-    assert len({term.name for term in STYLE_TERMS.values()}) == len(STYLE_TERMS)
-    assert {(term.reference, term.combine) for term in STYLE_TERMS.values()} == {("style", "additive")}
+def test_terms_that_flags_name_have_names_of_their_own_and_mix():
+    assert list(STYLE_TERMS) == ["gram", "moments", "cross_layer", "nnfm"]
+    assert list(CONTENT_TERMS) == ["features", "self_similarity"]
+    terms = (*STYLE_TERMS.values(), *CONTENT_TERMS.values())
+    assert len({term.name for term in terms}) == len(terms)
+    assert {term.reference for term in CONTENT_TERMS.values()} == {"content"}
+    assert {term.reference for term in STYLE_TERMS.values()} == {"style"}
+    assert all(term.combine == "additive" or term.mix for term in STYLE_TERMS.values())
 
 
 @pytest.mark.parametrize(
@@ -255,7 +275,7 @@ def test_terms_of_a_recipe_need_names_of_their_own(terms):
 
 def test_a_recipe_of_two_style_terms_is_valid():
     recipe = Recipe("mine", tuple((1.0, term) for term in STYLE_TERMS.values()))
-    assert [term.name for _, term in recipe.terms] == ["style", "moments", "cross_layer"]
+    assert [term.name for _, term in recipe.terms] == ["style", "moments", "cross_layer", "nnfm"]
 
 
 def test_a_published_recipe_lowers_its_loss_on_real_kernels(shared):

@@ -11,10 +11,11 @@ from jax_nst.losses.self_similarity import (
     sample_positions,
     self_similarity,
 )
+from jax_nst.losses.term import mean
 
 
 def loss_of(features, content):
-    target = SELF_SIMILARITY.target(SELF_SIMILARITY.statistic(content), 1)
+    target = mean(SELF_SIMILARITY.statistic(content), 1)
     return SELF_SIMILARITY.distance(SELF_SIMILARITY.statistic(features), target)
 
 
@@ -77,6 +78,10 @@ def test_loss_depends_on_the_layout_and_not_on_lengths_or_on_which_channel_is_wh
         assert float(loss_of(features @ rotation, content)) == pytest.approx(expected, rel=1e-10)
         assert float(loss_of(content @ rotation, content)) == pytest.approx(0, abs=1e-12)
         assert float(loss_of(content[::-1], content)) > 0.1
+
+
+def test_the_target_is_a_mean_over_pairs_of_positions():
+    assert (SELF_SIMILARITY.target, SELF_SIMILARITY.combine) == (mean, "global")
 
 
 def test_gradient_against_finite_differences(rng):
