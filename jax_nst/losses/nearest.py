@@ -25,9 +25,10 @@ def directions(features: jax.Array) -> jax.Array:
 def sample_candidates(
     statistics: Sequence[jax.Array], shares: jax.Array, *, num_candidates: int = NUM_CANDIDATES
 ) -> jax.Array:
-    """Candidates for a match from several styles, of each as many as its share.
+    """Candidates for a match from several styles.
 
-    A style of fewer positions than candidates repeats them, which changes no match.
+    Each style fills its share of the places, with as large a part of its positions as its share. Fewer
+    positions than places are repeated, which changes no match.
 
     Args:
       statistics: of each style, `[positions, C]`.
@@ -37,15 +38,17 @@ def sample_candidates(
     Returns:
       `[num_candidates, C]`.
     """
-    of_styles = jnp.stack([x[_sample(len(x), num_candidates)] for x in statistics])
-    middles = (np.arange(num_candidates) + 0.5) / num_candidates
-    chosen = jnp.searchsorted(jnp.cumsum(shares)[:-1], middles)
-    return of_styles[chosen, np.arange(num_candidates)]
+    places = np.arange(num_candidates)
 
+    def of_style(statistic: jax.Array, share: jax.Array) -> jax.Array:
+        # The same at every call.
+        order = np.random.default_rng(0).permutation(len(statistic))[:num_candidates]
+        count = jnp.maximum(jnp.round(share * len(order)), 1).astype(jnp.int32)
+        return statistic[jnp.asarray(order)[places % count]]
 
-def _sample(num_positions: int, num_candidates: int) -> np.ndarray:
-    """Indices of positions in random order, the same at every call; all of them before one repeats."""
-    return np.resize(np.random.default_rng(0).permutation(num_positions), num_candidates)
+    of_styles = jnp.stack([of_style(*style) for style in zip(statistics, shares, strict=True)])
+    chosen = jnp.searchsorted(jnp.cumsum(shares)[:-1], (places + 0.5) / num_candidates)
+    return of_styles[chosen, places]
 
 
 def candidates(statistic: jax.Array, num_positions: ArrayLike) -> Target:

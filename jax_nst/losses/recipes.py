@@ -187,7 +187,7 @@ RECIPES = (
     # runs RMSprop on a Laplacian pyramid with a falling content weight.
     Recipe(
         "strotss",
-        ((5.0, SELF_SIMILARITY), (10.0, _NEAREST), (10.0, _MOMENTS), (20.0, TOTAL_VARIATION)),
+        ((16.0, SELF_SIMILARITY), (10.0, _NEAREST), (10.0, _MOMENTS), (20.0, TOTAL_VARIATION)),
         network="vgg19-lite",
         mean_over_layers=True,
     ),

@@ -143,15 +143,20 @@ def test_candidates_are_all_positions_once_before_one_repeats(rng):
 
 @pytest.mark.parametrize("shares", [(0.75, 0.25), (1.0, 0.0), (0.0, 1.0), (0.2, 0.3, 0.5)])
 def test_a_mixture_has_candidates_of_each_style_by_its_share(shares, rng):
-    """The styles are of different sizes; style i has its value in channel i alone."""
-    lengths = [rng.uniform(1, 2, size=(4 + i, 5, 1)).astype(np.float32) for i in range(len(shares))]
-    statistics = [NEAREST.statistic(x * np.eye(3, dtype=np.float32)[i]) for i, x in enumerate(lengths)]
+    """The styles are of 20, 25 and 30 positions; those of style i are in two channels of its own."""
+    statistics = []
+    for i in range(len(shares)):
+        style = np.zeros((4 + i, 5, 6), np.float32)
+        style[..., 2 * i : 2 * i + 2] = rng.random((4 + i, 5, 2))
+        statistics.append(NEAREST.statistic(style))
     assert NEAREST.mix is sample_candidates
     for mix in (sample_candidates, jax.jit(sample_candidates)):
         mixed = np.asarray(mix(statistics, jnp.asarray(shares)))
-        assert mixed.shape == (NUM_CANDIDATES, 3)
-        found = [np.sum(mixed[:, i] > 0.5) / NUM_CANDIDATES for i in range(len(shares))]
-        np.testing.assert_allclose(found, shares, atol=1 / NUM_CANDIDATES)
+        assert mixed.shape == (NUM_CANDIDATES, 6)
+        for i, share in enumerate(shares):
+            own = mixed[mixed[:, 2 * i : 2 * i + 2].any(axis=1)]
+            assert len(own) / NUM_CANDIDATES == pytest.approx(share, abs=1 / NUM_CANDIDATES)
+            assert len(np.unique(own, axis=0)) == pytest.approx(share * (20 + 5 * i), abs=0.5)
 
 
 def test_the_target_is_of_all_candidates():
