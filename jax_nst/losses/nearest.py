@@ -13,7 +13,7 @@ NUM_CANDIDATES = 4096
 """How many positions of the style each position is compared with. The same for styles of all sizes, so that
 their targets can be stacked."""
 
-_CHUNK = 1024  # positions that are compared at once: 16 MB of float32 cosines
+_CHUNK = 256  # positions that are compared at once: 4 MB of float32 cosines, which caches hold
 
 
 def directions(features: jax.Array) -> jax.Array:
