@@ -8,7 +8,9 @@ from jax_nst.losses import CONTENT as CONTENT
 from jax_nst.losses import CROSS_LAYER as CROSS_LAYER
 from jax_nst.losses import GRAM as GRAM
 from jax_nst.losses import MOMENTS as MOMENTS
+from jax_nst.losses import NEAREST as NEAREST
 from jax_nst.losses import RECIPES as RECIPES
+from jax_nst.losses import SELF_SIMILARITY as SELF_SIMILARITY
 from jax_nst.losses import SLICED as SLICED
 from jax_nst.losses import SORTED as SORTED
 from jax_nst.losses import TOTAL_VARIATION as TOTAL_VARIATION
@@ -48,7 +50,9 @@ __all__ = [
     "CROSS_LAYER",
     "GRAM",
     "MOMENTS",
+    "NEAREST",
     "RECIPES",
+    "SELF_SIMILARITY",
     "SLICED",
     "SORTED",
     "TOTAL_VARIATION",

@@ -16,7 +16,7 @@ from conftest import ROOT
 
 import jax_nst
 from jax_nst.cli.flags import define_flags
-from jax_nst.losses import RECIPE_NAMES, STYLE_TERMS
+from jax_nst.losses import CONTENT_TERMS, RECIPE_NAMES, STYLE_TERMS
 
 DOCS = ROOT / "docs"
 PAGES = (ROOT / "README.md", *sorted(DOCS.glob("*.md")))
@@ -122,7 +122,7 @@ def test_a_row_has_the_default_and_the_documentation_of_the_field(tables):
 def test_every_recipe_and_package_is_described():
     losses, design = ((DOCS / name).read_text() for name in ("losses.md", "design.md"))
     assert all(losses.count(f"`{name}`") >= 2 for name in RECIPE_NAMES)
-    assert all(f"| `{name}` |" in losses for name in STYLE_TERMS)
+    assert all(f"| `{name}` |" in losses for name in (*STYLE_TERMS, *CONTENT_TERMS))
     packages = [path.parent.name for path in (ROOT / "jax_nst").glob("*/__init__.py")]
     assert all(f"| `{name}` |" in design for name in packages)
 

@@ -18,6 +18,8 @@ from jax_nst.losses.content import CONTENT, CONTENT_RATIO
 from jax_nst.losses.cross_layer import CROSS_LAYER
 from jax_nst.losses.gram import GRAM
 from jax_nst.losses.moments import MOMENTS
+from jax_nst.losses.nearest import NEAREST
+from jax_nst.losses.self_similarity import SELF_SIMILARITY
 from jax_nst.losses.sliced import SLICED, SORTED
 from jax_nst.losses.term import Term, mean, quarter_mean
 from jax_nst.losses.variation import ABSOLUTE_VARIATION, TOTAL_VARIATION
@@ -30,8 +32,12 @@ STYLE_TERMS = {
     "wasserstein": WASSERSTEIN,
     "sliced": SLICED,
     "sorted": SORTED,
+    "nnfm": NEAREST,
 }
 """Name in `--style_loss` -> term. A new style loss is a file and a line here."""
+
+CONTENT_TERMS = {"features": CONTENT, "self_similarity": SELF_SIMILARITY}
+"""Name in `--content_loss` -> term."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,6 +92,9 @@ _TORCHVISION = (255 * 0.225) ** 2
 _CONTENT = dataclasses.replace(CONTENT, layers=("relu4_2",))
 # Eq. 4 of Gatys et al., sum((FᵀF - A)²) / (4 N² M²): the M² is in the Gram matrices.
 _GATYS_STYLE = dataclasses.replace(GRAM, target=quarter_mean, layers=_STYLE)
+# Layers of all VGGs, also of vgg19-lite.
+_NEAREST = dataclasses.replace(NEAREST, layers=("relu3_1", "relu3_3"))
+_MOMENTS = dataclasses.replace(MOMENTS, layers=("relu1_1", "relu2_1", "relu3_1"))
 _UDACITY_STYLE = dataclasses.replace(GRAM, target=gram.mean_undivided)
 
 RECIPES = (
@@ -200,6 +209,25 @@ RECIPES = (
     # Heitz et al. 2021 (arXiv:2006.07229) compare the style alone, in more layers, and draw new directions
     # at every step. The content and the variation are those of `normalized`.
     Recipe("sliced", ((1.0, CONTENT), (1000.0, SLICED), (65.0, TOTAL_VARIATION))),
+    # After ARF (Zhang et al. 2022, arXiv:2206.06360), which matches relu3_1 to relu3_3 at once, and to all
+    # positions of the style. Cosines leave contrast and colour free: ARF transfers the colours before and
+    # after, here the moments of the features bring them.
+    Recipe(
+        "nnfm",
+        ((1.0, CONTENT), (10.0, _NEAREST), (10.0, _MOMENTS), (20.0, TOTAL_VARIATION)),
+        network="vgg19-lite",
+        mean_over_layers=True,
+    ),
+    # After STROTSS (Kolkin et al. 2019, arXiv:1904.12785). Its relaxed earth mover's distance is the larger
+    # one of both directions of matching, here only from the picture to the style; it compares hypercolumns
+    # (all layers at once) at positions drawn anew at each step, full covariances, and colours in YUV, and
+    # runs RMSprop on a Laplacian pyramid with a falling content weight.
+    Recipe(
+        "strotss",
+        ((16.0, SELF_SIMILARITY), (10.0, _NEAREST), (10.0, _MOMENTS), (20.0, TOTAL_VARIATION)),
+        network="vgg19-lite",
+        mean_over_layers=True,
+    ),
 )
 """All recipes; one name may stand several times, for several extractors."""
 

@@ -164,6 +164,18 @@ def at_least_float32(x: jax.Array) -> jax.Array:
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
+def unit_vectors(features: jax.Array) -> jax.Array:
+    """Divides each position by its length, `[positions, C]`; the result is float32 at least.
+
+    A length below a hundredth of the root mean square counts as that, so that the gradient at a blank
+    position stays bounded.
+    """
+    features = at_least_float32(features)
+    power = jnp.sum(jnp.square(features), axis=-1, keepdims=True)
+    floor = 1e-4 * jnp.maximum(jnp.mean(power), NORMALIZER_FLOOR)
+    return features / jnp.sqrt(jnp.maximum(power, floor))
+
+
 def nearest_power_of_two(x: jax.Array) -> jax.Array:
     """A power of two near `|x|`, from 2^-100 to 2^100: multiplying by it, or dividing, is exact."""
     return jax.lax.reduce_precision(jnp.clip(jnp.abs(x), 2.0**-100, 2.0**100), 8, 0)

@@ -7,7 +7,7 @@ from typing import Any
 import optax
 
 from jax_nst.images import MAX_SIZE
-from jax_nst.losses import RECIPE_NAMES, STYLE_TERMS, Recipe
+from jax_nst.losses import CONTENT_TERMS, RECIPE_NAMES, STYLE_TERMS, Recipe
 from jax_nst.models.extractor import PRECISIONS, Extractor
 from jax_nst.models.partition import REMATS
 from jax_nst.models.vgg import POOLINGS
@@ -80,6 +80,11 @@ class Config:
         None,
         f"style losses of recipe normalized: one or more of {', '.join(STYLE_TERMS)}, separated by commas; "
         "they share the style weight, equally or as in gram:2,moments:1 (default: gram)",
+    )
+    content_loss: tuple[str, ...] | None = _setting(
+        None,
+        f"content losses of recipe normalized: one or more of {', '.join(CONTENT_TERMS)}; they share the "
+        "content weight as those of style_loss share theirs (default: features)",
     )
     optimizer: str | optax.GradientTransformation = _setting("lbfgs", f"one of {', '.join(OPTIMIZERS)}")
     steps: int = _setting(
@@ -205,7 +210,7 @@ _WHOLE = {
 
 _WEIGHTS = ("content_weight", "style_weight", "tv_weight")
 _REAL = ("content_weight", "tv_weight", "style_scale", "tolerance", "learning_rate", "color_amount")
-_NAMES = ("style_loss", "content_layers", "style_layers", "crop")
+_NAMES = ("style_loss", "content_loss", "content_layers", "style_layers", "crop")
 _PATHS = ("weights", "init")
 
 

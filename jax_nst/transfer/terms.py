@@ -2,11 +2,12 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from jax_nst.losses import PIXELS, STYLE_TERMS, LossWeights, Recipe, Term, find_recipe
+from jax_nst.losses import CONTENT_TERMS, PIXELS, STYLE_TERMS, LossWeights, Recipe, Term, find_recipe
 from jax_nst.models.extractor import Extractor
 from jax_nst.transfer.config import Config
 
@@ -42,7 +43,7 @@ def resolve_terms(
       shape: (height, width) of the picture; None for a usual one.
 
     Raises:
-      ValueError: a layer is unknown or named twice, or a style loss is unknown.
+      ValueError: a layer is unknown or named twice, or a loss is unknown.
     """
     recipe = resolve_recipe(config, extractor)
     content, style = extractor.content_layers, extractor.style_layers
@@ -53,7 +54,7 @@ def resolve_terms(
     given = {"content": config.content_layers, "style": config.style_layers, None: None}
     default = {"content": content, "style": style, None: (PIXELS,)}
     weighted = []
-    for weight, term in _with_style_loss(config, recipe):
+    for weight, term in _weighted_terms(config, recipe):
         layers = given[term.reference] or term.layers or default[term.reference]
         extractor.check_layers([layer for layer in layers if layer != PIXELS])
         if len(set(layers)) < len(layers):
@@ -78,45 +79,64 @@ def _check_takes_weights(term: Term) -> None:
         )
 
 
-def _with_style_loss(config: Config, recipe: Recipe) -> tuple[tuple[float, Term], ...]:
-    """The terms of the recipe, those of style replaced by the ones that `style_loss` names."""
-    if config.style_loss is None:
-        return recipe.terms
-    if recipe.name != "normalized":
-        raise ValueError(f"style_loss changes recipe normalized, not {recipe.name}; leave one out")
-    own = {term.name: term for _, term in recipe.terms}
-    shares = parse_style_loss(config.style_loss)
-    weight = sum(weight for weight, term in recipe.terms if term.reference == "style")
-    chosen = []
-    for name, share in shares.items():
-        term = STYLE_TERMS[name]
-        chosen.append((weight * share / sum(shares.values()), own.get(term.name, term)))
-    before = [(weight, term) for weight, term in recipe.terms if term.reference == "content"]
-    after = [(weight, term) for weight, term in recipe.terms if term.reference is None]
-    return *before, *chosen, *after
+def _weighted_terms(config: Config, recipe: Recipe) -> tuple[tuple[float, Term], ...]:
+    """The terms of the recipe, with those that `content_loss` and `style_loss` name in place of its own."""
+    terms = recipe.terms
+    for reference, known in (("content", CONTENT_TERMS), ("style", STYLE_TERMS)):
+        field = f"{reference}_loss"
+        words = getattr(config, field)
+        if words is None:
+            continue
+        if recipe.name != "normalized":
+            raise ValueError(f"{field} changes recipe normalized, not {recipe.name}; leave one out")
+        own = [pair for pair in terms if pair[1].reference == reference]
+        terms = _replaced(terms, own, parse_shares(field, words, known), known)
+    return terms
 
 
-def parse_style_loss(words: tuple[str, ...]) -> dict[str, float]:
-    """Name of a style term -> its share: `("gram:2", "moments")` -> `{"gram": 2.0, "moments": 1.0}`.
+def _replaced(
+    terms: tuple[tuple[float, Term], ...],
+    own: list[tuple[float, Term]],
+    shares: dict[str, float],
+    known: Mapping[str, Term],
+) -> tuple[tuple[float, Term], ...]:
+    """`terms` with those that `shares` name in place of `own`, whose weight they share."""
+    weight = sum(weight for weight, _ in own) / sum(shares.values())
+    by_name = {term.name: term for _, term in own}
+    chosen = [
+        (weight * share, by_name.get(known[name].name, known[name])) for name, share in shares.items()
+    ]
+    first = terms.index(own[0]) if own else 0
+    others = [pair for pair in terms if pair not in own]
+    return *others[:first], *chosen, *others[first:]
+
+
+def parse_shares(field: str, words: tuple[str, ...], known: Mapping[str, Term]) -> dict[str, float]:
+    """Name of a loss -> its share: `("gram:2", "moments")` -> `{"gram": 2.0, "moments": 1.0}`.
+
+    Args:
+      field: of `Config`, for messages.
+      words: its value.
+      known: name of a loss -> its term.
 
     Raises:
       ValueError: there is no name, one is unknown or stands twice, or a share is not a number above zero.
     """
     if not words:
-        raise ValueError(f"style_loss must name one of {', '.join(STYLE_TERMS)}, or several")
+        raise ValueError(f"{field} must name one of {', '.join(known)}, or several")
     shares: dict[str, float] = {}
     for word in words:
         name, _, number = word.partition(":")
-        if name not in STYLE_TERMS:
-            raise ValueError(f"unknown style_loss {name!r}; the valid ones are {', '.join(STYLE_TERMS)}")
+        if name not in known:
+            raise ValueError(f"unknown {field} {name!r}; the valid ones are {', '.join(known)}")
         if name in shares:
-            raise ValueError(f"style_loss names {name} twice; name each loss once")
+            raise ValueError(f"{field} names {name} twice; name each loss once")
         try:
             shares[name] = float(number or 1)
         except ValueError:
             shares[name] = math.nan
         if not 0 < shares[name] < math.inf:
-            raise ValueError(f"the share of {name} in style_loss must be above zero, not {number!r}")
+            raise ValueError(f"the share of {name} in {field} must be above zero, not {number!r}")
     return shares
 
 
@@ -132,7 +152,7 @@ def resolve_weights(config: Config, extractor: Extractor, resolved: tuple[Term, 
       ValueError: there is not one weight for each style layer.
     """
     recipe = resolve_recipe(config, extractor)
-    weighted = _with_style_loss(config, recipe)
+    weighted = _weighted_terms(config, recipe)
     style_weight = None if isinstance(config.style_weight, str) else config.style_weight
     given = {"content": config.content_weight, "style": style_weight, None: config.tv_weight}
     terms: dict[str, Any] = {}

@@ -33,6 +33,7 @@ def test_every_setting_is_read_from_its_flag():
         precision="tf32", remat="all", style_loss=("gram:2", "moments"), crop=("4:3",),
         mask=("a.png:b.png:weight=2", "c.png"),
         color="keep", color_amount=0.25,
+        content_loss=("features", "self_similarity:3"),
     )  # fmt: skip
     # Two that contradict others of these.
     alone = {"style_size": 7, "lbfgs_pairs": "bfloat16"}

@@ -13,7 +13,7 @@ from jax_nst import Config, load_image, stylize
 from jax_nst.losses import LossWeights, make_objective
 from jax_nst.losses.content import CONTENT
 from jax_nst.losses.gram import GRAM
-from jax_nst.losses.recipes import RECIPE_NAMES, RECIPES, STYLE_TERMS, Recipe, find_recipe
+from jax_nst.losses.recipes import CONTENT_TERMS, RECIPE_NAMES, RECIPES, STYLE_TERMS, Recipe, find_recipe
 from jax_nst.losses.sliced import random_directions
 from jax_nst.losses.term import PIXELS
 from jax_nst.losses.variation import TOTAL_VARIATION
@@ -152,8 +152,11 @@ LOSS_WEIGHTS = {
     ("sliced", None): (1, 1000, 65),
 }
 
+# Those of content, style and total variation; others are tested with their terms.
+OF_THREE = [recipe for recipe in RECIPES if recipe.name not in ("nnfm", "strotss")]
+
 of_every_recipe = pytest.mark.parametrize(
-    "recipe", RECIPES, ids=lambda recipe: f"{recipe.name}-{recipe.network or 'any'}"
+    "recipe", OF_THREE, ids=lambda recipe: f"{recipe.name}-{recipe.network or 'any'}"
 )
 
 
@@ -184,8 +187,8 @@ def variation(name, pixels):
 
 
 def test_every_recipe_is_tested():
-    keys = [key_of(recipe) for recipe in RECIPES]
-    assert len(set(keys)) == len(keys)
+    keys = [key_of(recipe) for recipe in OF_THREE]
+    assert len({key_of(recipe) for recipe in RECIPES}) == len(RECIPES)
     assert set(CONTENT_FORMULAS) == set(STYLE_FORMULAS) == set(LAYERS) == set(LOSS_WEIGHTS) == set(keys)
 
 
@@ -241,8 +244,20 @@ def test_losses_and_total_on_a_real_pair(recipe):
     assert float(total) == pytest.approx(exact_total, rel=1e-5)
 
 
-def test_a_mean_over_layers_is_taken_of_normalized_alone():
-    assert {recipe.name for recipe in RECIPES if recipe.mean_over_layers} == {"normalized"}
+def test_a_mean_over_layers_is_taken_of_what_is_not_published():
+    means = {recipe.name for recipe in RECIPES if recipe.mean_over_layers}
+    assert means == {"normalized", "nnfm", "strotss"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["nnfm", "strotss"])
+def test_recipes_of_nearest_neighbours_lower_all_losses_of_style(name):
+    content, style = load_image(EXAMPLES / "cat.jpg"), load_image(EXAMPLES / "cypresses.jpg")
+    config = Config(recipe=name, features="vgg19-lite", size=32, steps=12, scales=1)
+    params = vgg_params("vgg19", ("relu3_3",))
+    steps = stylize(content, style, config=config, params=params).history["steps"]
+    for loss in ("total", "nnfm", "moments"):
+        assert steps[-1][loss] < 0.7 * steps[0][loss]
 
 
 def test_published_weights_are_kept_beside_the_calibrated_ones():
@@ -259,7 +274,7 @@ def test_published_weights_are_kept_beside_the_calibrated_ones():
 
 def test_a_recipe_is_found_by_name_and_extractor():
     published = ("gatys2015", "coursera", "nazianafis", "udacity", "sushant097")
-    assert ("normalized", *published, "wasserstein", "sliced") == RECIPE_NAMES
+    assert ("normalized", *published, "wasserstein", "sliced", "nnfm", "strotss") == RECIPE_NAMES
     assert find_recipe("normalized", "wavelet").network == "wavelet"
     assert find_recipe("normalized", "vgg19").network is None
     assert find_recipe("normalized", "vgg19-lite").network is None
@@ -270,12 +285,16 @@ def test_a_recipe_is_found_by_name_and_extractor():
         find_recipe("gatys", "vgg19")
 
 
-def test_style_terms_have_names_of_their_own_and_statistics_that_can_be_averaged():
-    additive, others = ["gram", "moments", "cross_layer", "wasserstein"], ["sliced", "sorted"]
+def test_terms_that_flags_name_have_names_of_their_own_and_mix():
+    additive, others = ["gram", "moments", "cross_layer", "wasserstein"], ["sliced", "sorted", "nnfm"]
     assert list(STYLE_TERMS) == additive + others
-    assert len({term.name for term in STYLE_TERMS.values()}) == len(STYLE_TERMS)
-    assert {term.reference for term in STYLE_TERMS.values()} == {"style"}
     assert [name for name, term in STYLE_TERMS.items() if term.combine == "additive"] == additive
+    assert [name for name, term in STYLE_TERMS.items() if term.takes_weights] == additive
+    assert list(CONTENT_TERMS) == ["features", "self_similarity"]
+    terms = (*STYLE_TERMS.values(), *CONTENT_TERMS.values())
+    assert len({term.name for term in terms}) == len(terms)
+    assert {term.reference for term in CONTENT_TERMS.values()} == {"content"}
+    assert {term.reference for term in STYLE_TERMS.values()} == {"style"}
 
 
 @pytest.mark.parametrize(

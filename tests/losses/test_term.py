@@ -15,6 +15,7 @@ from jax_nst.losses.term import (
     nearest_power_of_two,
     relative_to_power,
     squared_difference,
+    unit_vectors,
 )
 
 
@@ -130,6 +131,19 @@ def test_squared_difference_takes_a_coefficient_for_each_entry(rng):
         jnp.stack([x, x]), Target(np.stack([t, x]), np.stack([k, k]))
     )
     np.testing.assert_allclose(mapped, [slow, 0], rtol=1e-4)
+
+
+def test_unit_vectors_have_length_one_and_a_bounded_gradient(rng):
+    features = rng.normal(size=(50, 3)).astype(np.float32)
+    expected = features / np.linalg.norm(features, axis=1, keepdims=True)
+    for scale in (1, 2.0**10, 2.0**-4):
+        np.testing.assert_allclose(unit_vectors(scale * features), expected, rtol=1e-6)
+    assert unit_vectors(jnp.asarray(features, jnp.bfloat16)).dtype == jnp.float32
+    features[7], features[8] = 0, 1e-6
+    found = np.linalg.norm(unit_vectors(features), axis=1)
+    assert found[7] == 0 < found[8] < 1e-3
+    gradient = np.abs(jax.jit(jax.grad(lambda x: jnp.sum(unit_vectors(x))))(features))
+    assert gradient.max() < 100  # 1 over a hundredth of the root mean square, which is sqrt(3)
 
 
 def test_features_of_more_than_2_to_the_31_entries():

@@ -32,6 +32,18 @@ def test_every_style_loss_is_named():
     np.testing.assert_array_equal(result.losses.total, result.history.total.min(axis=1))
 
 
+@pytest.mark.parametrize("grid", [Grid(), Grid(blend=((1, 3), (3, 1)))], ids=["styles", "blends"])
+def test_losses_of_all_positions_are_the_same_in_a_batch(grid):
+    """The styles are of different sizes."""
+    config = dataclasses.replace(WAVELET, style_loss=("nnfm",), content_loss=("self_similarity",), steps=2)
+    together, alone = (sweep(CONTENT, STYLES, grid=grid, config=config, batch=size) for size in (2, 1))
+    assert list(together.losses.as_dict()) == ["total", "self_similarity", "nnfm", "tv"]
+    assert together.losses["nnfm"][0] != together.losses["nnfm"][1]
+    found, expected = (result.history.as_dict() for result in (together, alone))
+    for name, losses in found.items():
+        np.testing.assert_allclose(losses, expected[name], rtol=1e-3, atol=1e-6)
+
+
 def test_a_callback_sees_every_chunk_and_may_stop():
     seen = []
 

@@ -150,6 +150,7 @@ CHANGES = {
     "weights": "other.h5",
     "recipe": "gatys2015",
     "style_loss": ("moments",),
+    "content_loss": ("self_similarity",),
     "optimizer": "adam",
     "steps": 7,
     "scales": "2",

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 from jax_nst import CONTENT, CROSS_LAYER, GRAM, MOMENTS, TOTAL_VARIATION, Config, Recipe, vgg, wavelet
+from jax_nst.losses import STYLE_TERMS
 from jax_nst.losses.term import PIXELS
 from jax_nst.runtime.platform import CPU
 from jax_nst.transfer.spec import resolve
-from jax_nst.transfer.terms import parse_style_loss, resolve_loss_names, resolve_terms, resolve_weights
+from jax_nst.transfer.terms import parse_shares, resolve_loss_names, resolve_terms, resolve_weights
 
 SHAPE = (300, 400, 3)
 
@@ -46,6 +47,19 @@ def test_terms_that_do_not_fit_are_refused(settings, message):
         resolve_terms(Config(**settings), wavelet())
 
 
+@pytest.mark.parametrize(("name", "content"), [("nnfm", "content"), ("strotss", "self_similarity")])
+def test_recipes_of_nearest_neighbours(name, content):
+    """They are of blocks 1 to 3, which every VGG has, and the moments bring the colours."""
+    for network in ("vgg19-lite", "vgg19", "vgg16"):
+        terms = [term for _, term in resolve_terms(Config(recipe=name), vgg(network))]
+        assert [term.name for term in terms] == [content, "nnfm", "moments", "tv"]
+        assert terms[0].layers == vgg(network).content_layers
+        assert terms[1].layers == ("relu3_1", "relu3_3")
+        assert terms[2].layers == ("relu1_1", "relu2_1", "relu3_1")
+    with pytest.raises(ValueError, match=f"recipe {name} .*, not on wavelet; .* or features vgg19-lite"):
+        resolve_terms(Config(recipe=name), wavelet())
+
+
 def test_style_losses_share_the_style_weight():
     config = Config(style_loss=("gram:2", "moments", "cross_layer:1"), content_weight=5.0)
     spec = resolve(config, vgg("vgg19"), SHAPE, CPU)
@@ -58,6 +72,27 @@ def test_style_losses_share_the_style_weight():
         dataclasses.replace(config, style_weight=8.0), vgg("vgg19"), spec.levels[-1].terms
     )
     assert [float(given.terms[name]) for name in ("style", "moments", "cross_layer")] == [4, 2, 2]
+
+
+def test_content_losses_share_the_content_weight():
+    config = Config(
+        content_loss=("features", "self_similarity:3"), style_loss=("nnfm",), content_weight=8.0
+    )
+    spec = resolve(config, vgg("vgg19"), SHAPE, CPU)
+    assert spec.loss_names == ("total", "content", "self_similarity", "nnfm", "tv")
+    assert spec.loss_names == resolve_loss_names(config, vgg("vgg19"))
+    terms = spec.levels[-1].terms
+    assert [term.layers for term in terms[:2]] == [("relu4_2",)] * 2
+    weights = resolve_weights(config, vgg("vgg19"), terms)
+    expected = {"content": 2, "self_similarity": 6, "nnfm": 1000, "tv": 65}
+    assert {name: float(weight) for name, weight in weights.terms.items()} == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("field", ["style_loss", "content_loss"])
+def test_naming_the_default_loss_changes_nothing(field):
+    named = Config(**{field: ("gram",) if field == "style_loss" else ("features",)})
+    for extractor in (vgg("vgg19"), wavelet()):
+        assert resolve_terms(named, extractor) == resolve_terms(Config(), extractor)
 
 
 def test_a_style_loss_keeps_the_normalization_of_the_recipe():
@@ -74,15 +109,17 @@ def test_a_style_loss_keeps_the_normalization_of_the_recipe():
     assert own.target is not GRAM.target
 
 
-def test_a_style_loss_of_another_recipe_is_refused():
+@pytest.mark.parametrize("chosen", [{"style_loss": ("gram",)}, {"content_loss": ("features",)}])
+def test_a_loss_of_another_recipe_is_refused(chosen):
+    (field,) = chosen
     with pytest.raises(
-        ValueError, match="style_loss changes recipe normalized, not coursera; leave one out"
+        ValueError, match=f"^{field} changes recipe normalized, not coursera; leave one out"
     ):
-        resolve_terms(Config(recipe="coursera", style_loss=("gram",)), vgg("vgg19"))
+        resolve_terms(Config(recipe="coursera", **chosen), vgg("vgg19"))
 
 
-def test_parse_style_loss():
-    assert parse_style_loss(("gram:2", "moments")) == {"gram": 2.0, "moments": 1.0}
+def test_parse_shares():
+    assert parse_shares("style_loss", ("gram:2", "moments"), STYLE_TERMS) == {"gram": 2.0, "moments": 1.0}
 
 
 @pytest.mark.parametrize(
@@ -100,7 +137,12 @@ def test_parse_style_loss():
 )
 def test_an_invalid_style_loss_is_refused(words, message):
     with pytest.raises(ValueError, match=message):
-        parse_style_loss(words)
+        parse_shares("style_loss", words, STYLE_TERMS)
+
+
+def test_an_invalid_content_loss_is_refused():
+    with pytest.raises(ValueError, match=r"unknown content_loss 'gram'; .* are features, self_similarity$"):
+        resolve_terms(Config(content_loss=("gram",)), vgg("vgg19"))
 
 
 def style_layer_weights(config, extractor):
