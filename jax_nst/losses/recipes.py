@@ -39,6 +39,16 @@ STYLE_TERMS = {
 CONTENT_TERMS = {"features": CONTENT, "self_similarity": SELF_SIMILARITY}
 """Name in `--content_loss` -> term."""
 
+STRENGTHS: dict[str, dict[str | None, float]] = {}
+"""Name of a loss -> extractor, or None for the others -> the factor that gives it about the strength of the
+first of its kind, with which the content suffers as much; see `benchmarks/strengths.py`."""
+
+
+def strength_of(loss: str, extractor: str) -> float:
+    """The entry of `STRENGTHS`; 1 where there is none."""
+    factors = STRENGTHS.get(loss, {})
+    return factors.get(extractor, factors.get(None, 1.0))
+
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from jax_nst.losses import CONTENT_TERMS, PIXELS, STYLE_TERMS, LossWeights, Recipe, Term, find_recipe
+from jax_nst.losses.recipes import strength_of
 from jax_nst.models.extractor import Extractor
 from jax_nst.transfer.config import Config
 
@@ -54,7 +55,7 @@ def resolve_terms(
     given = {"content": config.content_layers, "style": config.style_layers, None: None}
     default = {"content": content, "style": style, None: (PIXELS,)}
     weighted = []
-    for weight, term in _weighted_terms(config, recipe):
+    for weight, term in _weighted_terms(config, recipe, extractor.name):
         layers = given[term.reference] or term.layers or default[term.reference]
         extractor.check_layers([layer for layer in layers if layer != PIXELS])
         if len(set(layers)) < len(layers):
@@ -79,7 +80,7 @@ def _check_takes_weights(term: Term) -> None:
         )
 
 
-def _weighted_terms(config: Config, recipe: Recipe) -> tuple[tuple[float, Term], ...]:
+def _weighted_terms(config: Config, recipe: Recipe, network: str) -> tuple[tuple[float, Term], ...]:
     """The terms of the recipe, with those that `content_loss` and `style_loss` name in place of its own."""
     terms = recipe.terms
     for reference, known in (("content", CONTENT_TERMS), ("style", STYLE_TERMS)):
@@ -90,21 +91,24 @@ def _weighted_terms(config: Config, recipe: Recipe) -> tuple[tuple[float, Term],
         if recipe.name != "normalized":
             raise ValueError(f"{field} changes recipe normalized, not {recipe.name}; leave one out")
         own = [pair for pair in terms if pair[1].reference == reference]
-        terms = _replaced(terms, own, parse_shares(field, words, known), known)
+        shares = parse_shares(field, words, known)
+        whole = sum(shares.values())
+        factors = {name: share * strength_of(name, network) / whole for name, share in shares.items()}
+        terms = _replaced(terms, own, factors, known)
     return terms
 
 
 def _replaced(
     terms: tuple[tuple[float, Term], ...],
     own: list[tuple[float, Term]],
-    shares: dict[str, float],
+    factors: dict[str, float],
     known: Mapping[str, Term],
 ) -> tuple[tuple[float, Term], ...]:
-    """`terms` with those that `shares` name in place of `own`, whose weight they share."""
-    weight = sum(weight for weight, _ in own) / sum(shares.values())
+    """`terms` with those that `factors` name in place of `own`, whose weight they multiply."""
+    weight = sum(weight for weight, _ in own)
     by_name = {term.name: term for _, term in own}
     chosen = [
-        (weight * share, by_name.get(known[name].name, known[name])) for name, share in shares.items()
+        (weight * factor, by_name.get(known[name].name, known[name])) for name, factor in factors.items()
     ]
     first = terms.index(own[0]) if own else 0
     others = [pair for pair in terms if pair not in own]
@@ -152,13 +156,13 @@ def resolve_weights(config: Config, extractor: Extractor, resolved: tuple[Term, 
       ValueError: there is not one weight for each style layer.
     """
     recipe = resolve_recipe(config, extractor)
-    weighted = _weighted_terms(config, recipe)
+    weighted = _weighted_terms(config, recipe, extractor.name)
     style_weight = None if isinstance(config.style_weight, str) else config.style_weight
     given = {"content": config.content_weight, "style": style_weight, None: config.tv_weight}
     terms: dict[str, Any] = {}
     layers: dict[str, Any] = {}
     for (weight, unresolved), term in zip(weighted, resolved, strict=True):
-        alike = [other for other, its in weighted if its.reference == term.reference]
+        alike = [other for other, its in recipe.terms if its.reference == term.reference]
         share = weight / sum(alike) if sum(alike) else 1 / len(alike)
         wanted = given[term.reference]
         terms[term.name] = np.float32(weight if wanted is None else wanted * share)

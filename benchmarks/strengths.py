@@ -1,0 +1,74 @@
+"""How strong each style loss is: the factor with which the content suffers as much as with Gram matrices.
+
+    python benchmarks/strengths.py --images FOLDER      # with content*.png, style*.jpg and so on
+
+Paints each pair with each loss at several style weights, and finds by interpolation the weight at which the
+content loss reached is that of Gram matrices at the default weight. Prints the factor for each pair, and the
+geometric mean, which `losses.recipes.STRENGTHS` holds.
+"""
+
+import argparse
+import dataclasses
+import itertools
+from pathlib import Path
+
+import numpy as np
+
+from jax_nst import Config, Grid, load_image, sweep
+from jax_nst.losses import STYLE_TERMS
+
+ROOT = Path(__file__).resolve().parent.parent
+FACTORS = np.geomspace(1e-3, 10, 9)
+WEIGHT = 1000.0
+
+
+def content_losses(
+    content: np.ndarray, style: np.ndarray, config: Config, weights: np.ndarray
+) -> np.ndarray:
+    """The content loss reached with each style weight."""
+    grid = Grid(style_weight=tuple(float(weight) for weight in weights))
+    losses = sweep(content, style, grid=grid, config=config).losses
+    return np.array(losses["content"])
+
+
+def factor_of(content: np.ndarray, style: np.ndarray, config: Config, wanted: float) -> float:
+    """The factor of the style weight with which `config` reaches the content loss `wanted`."""
+    reached = content_losses(content, style, config, WEIGHT * FACTORS)
+    rising = np.maximum.accumulate(reached)
+    return float(np.exp(np.interp(np.log(wanted), np.log(rising), np.log(FACTORS))))
+
+
+def main() -> None:
+    """Paints, and prints a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=Path, help="folder with more contents and styles")
+    parser.add_argument("--features", nargs="+", default=["vgg19-lite", "wavelet"])
+    parser.add_argument("--losses", nargs="+", default=[name for name in STYLE_TERMS if name != "gram"])
+    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--steps", type=int, default=60)
+    arguments = parser.parse_args()
+    folders = [ROOT / "examples", *([arguments.images] if arguments.images else [])]
+    files = [path for folder in folders for path in sorted(folder.iterdir())]
+    contents = [x for x in files if x.stem.startswith("content") or x.name == "cat.jpg"]
+    styles = [x for x in files if x.stem.startswith("style") or x.name in ("cypresses.jpg", "waves.jpg")]
+    print("| features | loss | pair | factor |\n|---|---|---|---|")
+    for features in arguments.features:
+        config = Config(features=features, size=arguments.size, steps=arguments.steps, scales=1)
+        factors: dict[str, list[float]] = {name: [] for name in arguments.losses}
+        for paths in itertools.product(contents, styles):
+            content, style = map(load_image, paths)
+            (wanted,) = content_losses(content, style, config, np.array([WEIGHT]))
+            for name in arguments.losses:
+                of_loss = dataclasses.replace(config, style_loss=(name,))
+                factors[name].append(factor_of(content, style, of_loss, wanted))
+                pair = " ".join(path.stem for path in paths)
+                print(f"| {features} | {name} | {pair} | {factors[name][-1]:.3g} |", flush=True)
+        for name, found in factors.items():
+            spread = np.exp(np.std(np.log(found)))
+            print(
+                f"| {features} | {name} | all | **{np.exp(np.mean(np.log(found))):.3g}** (x/{spread:.2g}) |"
+            )
+
+
+if __name__ == "__main__":
+    main()
