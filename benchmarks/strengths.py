@@ -2,9 +2,9 @@
 
     python benchmarks/strengths.py --images FOLDER      # with content*.png, style*.jpg and so on
 
-Paints each pair with each loss at several style weights, and finds by interpolation the weight at which the
-content loss reached is that of Gram matrices at the default weight. Prints the factor for each pair, and the
-geometric mean, which `losses.recipes.STRENGTHS` holds.
+Paints each pair with each loss at several style weights, and finds by interpolation the weight at which
+the content loss reached is that of Gram matrices at the default weight. Prints the factor for each pair,
+and the geometric mean, which `losses.recipes.STRENGTHS` holds.
 """
 
 import argparse
