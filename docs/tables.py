@@ -25,14 +25,28 @@ def define_env(env: Any) -> None:
     """Registers the tables with the site generator."""
     env.macro(settings_table)
     env.macro(other_flags_table)
-    for table in _predictions().TABLES:
+    env.macro(gallery)
+    for table in _load(Path(__file__).with_name("predictions.py")).TABLES:
         env.macro(table)
 
 
-def _predictions() -> Any:
-    """The module beside this one, which the site generator does not put on the path."""
-    path = Path(__file__).with_name("predictions.py")
-    spec = importlib.util.spec_from_file_location("predictions", path)
+def gallery() -> str:
+    """The pictures of the gallery in sections, each with its command line."""
+    entries = _load(Path(__file__).parents[1] / "examples" / "make_gallery.py").GALLERY
+    lines: list[str] = []
+    section = ""
+    for entry in entries:
+        if entry.section != section:
+            section = entry.section
+            lines += [f"## {section}", ""]
+        lines += [f"![{entry.caption}](images/gallery/{entry.name}.jpg)", "", entry.caption, ""]
+        lines += ["```sh", entry.command, "```", ""]
+    return "\n".join(lines)
+
+
+def _load(path: Path) -> Any:
+    """A module by its file; the site generator does not put it on the path."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
