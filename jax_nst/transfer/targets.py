@@ -53,8 +53,6 @@ class Prepared(NamedTuple):
     start: np.ndarray
     """`[H, W, 3]`."""
     loss_weights: LossWeights
-    finish: Callable[[np.ndarray], np.ndarray]
-    """`(painted [H, W, 3]) -> [H, W, 3]`, the picture as it leaves the run."""
 
 
 class TargetPrograms(NamedTuple):
@@ -156,9 +154,11 @@ class Preparation:
             if item.start.init == "style":
                 styles = [self._style_pixels(item, index) for index in item.styles]
             start = starting_pixels(item.start, seen_picture(item.color, pixels), styles, item.shares)
-        finish = functools.partial(finish_picture, item.color, content=pixels)
-        weights = item.loss_weights[self.level]
-        return Prepared(content, style, resize(start, self.level.shape), weights, finish)
+        return Prepared(content, style, resize(start, self.level.shape), item.loss_weights[self.level])
+
+    def finish(self, item: Item) -> Callable[[np.ndarray], np.ndarray]:
+        """`(painted [H, W, 3]) -> [H, W, 3]`, which makes the picture that leaves the run."""
+        return functools.partial(finish_picture, item.color, content=self._content_pixels(item))
 
     def forget(self, but: set[int]) -> None:
         """Forgets the contents of earlier batches, which come one after the other.
