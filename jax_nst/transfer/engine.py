@@ -181,7 +181,7 @@ def _set_up(
         if slot is not None and slot[0] not in failures:
             try:
                 made = slot[1], plan.preparation.prepare(slot[1], now.starts.get(slot[0]))
-                used[number], finish[slot[0]] = slot[0], made[1].finish
+                used[number], finish[slot[0]] = slot[0], plan.preparation.finish(slot[1])
             except ValueError as error:
                 failures[slot[0]] = failed(slot[0], error, spec.loss_names)
         prepared.append(made)

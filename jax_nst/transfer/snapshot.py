@@ -44,7 +44,7 @@ class Snapshot(NamedTuple):
     used: Mapping[int, int] = {}
     """Slot -> item, of those on the devices of this process that can be run."""
     finish: Mapping[int, Callable[[np.ndarray], np.ndarray]] = {}
-    """Item -> what makes the picture that leaves the run of the painted one, see `Prepared`."""
+    """Item -> what makes the picture that leaves the run, see `Preparation.finish`."""
     state: RunState | None = None
     """None before the level is set up."""
     told: int = 0

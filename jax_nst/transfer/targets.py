@@ -1,6 +1,5 @@
 """Items and pictures -> the inputs of the engine: targets, starts and loss weights."""
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -63,8 +62,6 @@ class Prepared(NamedTuple):
     start: np.ndarray
     """`[H, W, 3]`."""
     loss_weights: LossWeights
-    finish: Callable[[np.ndarray], np.ndarray]
-    """`(painted [H, W, 3]) -> [H, W, 3]`, the picture as it leaves the run."""
 
 
 _MOST_KEPT = 2**28
@@ -109,9 +106,18 @@ class Preparation:
             if item.start.init == "style":
                 styles = [self._style_pixels(item, index) for index in item.styles]
             start = starting_pixels(item.start, seen_picture(item.color, pixels), styles, item.shares)
-        finish = functools.partial(self._finish, item, pixels)
-        weights = item.loss_weights[self.level]
-        return Prepared(content, style, resize(start, self.level.shape), weights, finish)
+        return Prepared(content, style, resize(start, self.level.shape), item.loss_weights[self.level])
+
+    def finish(self, item: Item) -> Callable[[np.ndarray], np.ndarray]:
+        """`(painted [H, W, 3]) -> [H, W, 3]`, which makes the picture that leaves the run."""
+        content = self._content_pixels(item)
+        masks = [fit_mask(region.mask, self.level.shape) for region in item.regions if region.weight]
+
+        def finished(painted: np.ndarray) -> np.ndarray:
+            picture = finish_picture(item.color, painted, content)
+            return keep_uncovered(masks, picture, content) if item.regions else picture
+
+        return finished
 
     def forget(self, but: set[int]) -> None:
         """Forgets the contents of earlier batches, which come one after the other.
@@ -136,12 +142,6 @@ class Preparation:
             content |= jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), self._places(blank))
             style = _by_region([style] * num_regions)
         return content, style
-
-    def _finish(self, item: Item, content: np.ndarray, painted: np.ndarray) -> np.ndarray:
-        """The picture as it leaves the run."""
-        finished = finish_picture(item.color, painted, content)
-        masks = [fit_mask(region.mask, self.level.shape) for region in item.regions if region.weight]
-        return keep_uncovered(masks, finished, content) if item.regions else finished
 
     def _content_pixels(self, item: Item) -> np.ndarray:
         if item.content not in self._pixels_cache:

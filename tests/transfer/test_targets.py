@@ -111,7 +111,8 @@ def test_colours_are_those_that_the_run_is_to_see():
             jax.tree.map(np.testing.assert_array_equal, getattr(made, part), getattr(seen, part))
         np.testing.assert_array_equal(made.start, content)
         finished = finish_picture(color, CONTENTS[0], CONTENTS[1])
-        np.testing.assert_array_equal(made.finish(CONTENTS[0]), finished)
+        finish = preparation.finish(item(1, color=color))
+        np.testing.assert_array_equal(finish(CONTENTS[0]), finished)
     start = preparation.prepare(item(styles=(2,), init="style", color=KEEP)).start
     assert np.ptp(start, axis=-1).max() < 1e-6
 
