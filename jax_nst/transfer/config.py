@@ -9,7 +9,7 @@ from jax_nst.images import MAX_SIZE
 from jax_nst.losses import RECIPE_NAMES, STYLE_TERMS, Recipe
 from jax_nst.models.extractor import PRECISIONS, Extractor
 from jax_nst.models.partition import REMATS
-from jax_nst.models.vgg import POOLINGS
+from jax_nst.models.vgg import PADDINGS, POOLINGS
 from jax_nst.optim import OPTIMIZERS, PAIRS
 from jax_nst.runtime.values import as_names, as_path, as_real, as_reals, as_whole, shown
 
@@ -124,6 +124,11 @@ class Config:
         "wavelets they belong to scale1 to scale5 unless style_layers are given (default: the recipe's)",
     )
     pooling: str = _setting("max", f"pooling of the VGG, one of {', '.join(POOLINGS)}")
+    padding: str = _setting(
+        "zeros",
+        f"of the picture for the VGG's first convolution, one of {', '.join(PADDINGS)}; zeros, as trained, "
+        "may leave a faint rim; replicate repeats the pixels of the border",
+    )
     precision: str = _setting(
         "auto",
         f"of the features, one of auto, {', '.join(PRECISIONS)}; auto: float32 on a CPU, bfloat16 on a "
@@ -148,6 +153,7 @@ class Config:
         _check_choice("optimizer", self.optimizer, tuple(OPTIMIZERS), optax.GradientTransformation)
         _check_choice("lbfgs_pairs", self.lbfgs_pairs, PAIRS)
         _check_choice("pooling", self.pooling, POOLINGS)
+        _check_choice("padding", self.padding, PADDINGS)
         _check_choice("precision", self.precision, ("auto", *PRECISIONS))
         _check_choice("remat", self.remat, ("auto", *REMATS))
         _check_numbers(self)

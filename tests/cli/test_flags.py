@@ -30,7 +30,7 @@ def test_every_setting_is_read_from_its_flag():
         steps=7, learning_rate=0.5, content_weight=2.0, style_weight=3.0, tv_weight=4.0,
         content_layers=("relu1_1",), style_layers=("relu1_2", "relu2_1"), style_layer_weights=(0.25, 0.75),
         pooling="average", init="noise", seed=5, save_every=6, scales="3", tolerance=0.1,
-        precision="tf32", remat="all", style_loss=("gram:2", "moments"), crop=("4:3",),
+        padding="replicate", precision="tf32", remat="all", style_loss=("gram:2", "moments"), crop=("4:3",),
     )  # fmt: skip
     # Two that contradict others of these.
     alone = {"style_size": 7, "lbfgs_pairs": "bfloat16"}
