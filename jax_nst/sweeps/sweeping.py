@@ -18,12 +18,12 @@ from jax_nst.transfer.checkpoint import Saved, Store
 from jax_nst.transfer.layout import OnePicture, in_batches
 from jax_nst.transfer.network import Network
 from jax_nst.transfer.outcome import Outcome, failed
-from jax_nst.transfer.pictures import Source, Start
+from jax_nst.transfer.pictures import Source
 from jax_nst.transfer.plan import Plan, check_state_fits, plan_many, plan_one
 from jax_nst.transfer.programs import ITEMS, on_all_devices, state_shapes
 from jax_nst.transfer.snapshot import Snapshot
-from jax_nst.transfer.spec import Level, Spec, resolve, resolve_level_weights
-from jax_nst.transfer.targets import Item, Preparation
+from jax_nst.transfer.spec import Level, Spec, resolve
+from jax_nst.transfer.targets import Item, Preparation, make_item
 from jax_nst.transfer.terms import resolve_loss_names
 
 
@@ -149,11 +149,10 @@ def _group_by_spec(
             if source.shape is None:
                 raise ValueError(source.error)
             spec = resolve(config, network.extractor, source.shape, platform)
-            weights = resolve_level_weights(config, spec)
+            resolved[number] = make_item(config, spec, content, styles, shares)
         except ValueError as error:
             bad.append(failed(number, error, resolve_loss_names(config, network.extractor)))
             continue
-        resolved[number] = Item(content, styles, shares, weights, Start(config.init, config.seed))
         groups.setdefault(spec, []).append(number)
     return groups, resolved, bad
 

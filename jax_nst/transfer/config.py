@@ -12,13 +12,13 @@ from jax_nst.models.partition import REMATS
 from jax_nst.models.vgg import PADDINGS, POOLINGS
 from jax_nst.optim import OPTIMIZERS, PAIRS
 from jax_nst.runtime.values import as_names, as_path, as_real, as_reals, as_whole, shown
+from jax_nst.transfer.ratios import parse_ratios
 
 FEATURES = ("auto", "vgg19", "vgg16", "vgg19-lite", "wavelet")
 INITS = ("content", "style", "noise")
 
 DEFAULT_SIZE = 512
 MAX_SCALES = 16
-MAX_RATIO = 100.0  # of the sides of a cropped content
 MAX_FLOAT = 1e38  # what float32 holds
 PATIENCE = 20  # steps, see tolerance
 
@@ -60,6 +60,11 @@ class Config:
     )
     style_scale: float | None = _setting(
         None, "longer side of the style relative to that of the picture, instead of style_size"
+    )
+    style_angle: tuple[float, ...] | None = _setting(
+        None,
+        "angles in degrees, separated by commas: the style is the mean of copies rotated by each, "
+        "counterclockwise, so that strokes run in all these directions (default: 0)",
     )
     features: str | Extractor = _setting(
         "auto",
@@ -140,8 +145,19 @@ class Config:
         f"{', '.join(REMATS)}; block1 is the first block of the network; auto takes the first that fits",
     )
     init: str = _setting("content", f"where to start: {', '.join(INITS)}, or the path of an image")
+    init_blur: float = _setting(
+        0.0, "the picture to start from is blurred: standard deviation in pixels of the full size"
+    )
+    init_noise: float = _setting(
+        0.0, "the picture to start from gets noise of this standard deviation, from 0 to 1"
+    )
+    noise: float = _setting(
+        0.0,
+        "the content gets grain of this standard deviation, from 0 to 1, so that flat areas get strokes; "
+        "0.05 is a good value",
+    )
     seed: int = _setting(
-        0, "seed of the noise to start from; same seed, same machine and cores, same picture"
+        0, "seed of the noise that is asked for; same seed, same machine and cores, same picture"
     )
     save_every: int = _setting(0, "save the best picture so far every so many steps; 0: only at the end")
 
@@ -179,7 +195,10 @@ _WHOLE = {
 }
 """Whole numbers -> the least and the most."""
 
-_REAL = ("style_scale", "tolerance", "learning_rate", "content_weight", "style_weight", "tv_weight")
+_REAL = (
+    *("style_scale", "tolerance", "learning_rate", "content_weight", "style_weight", "tv_weight"),
+    *("init_blur", "init_noise", "noise"),
+)
 _NAMES = ("style_loss", "content_layers", "style_layers", "crop")
 _PATHS = ("weights", "init")
 
@@ -193,7 +212,7 @@ def _converted(config: Config) -> dict[str, Any]:
     converters = {name: lambda name, value: as_whole(name, value, *_WHOLE[name]) for name in _WHOLE}
     converters |= dict.fromkeys(_REAL, as_real) | dict.fromkeys(_NAMES, as_names)
     converters |= dict.fromkeys(_PATHS, as_path)
-    converters |= {"style_layer_weights": as_reals, "scales": _as_scales}
+    converters |= {"style_layer_weights": as_reals, "style_angle": as_reals, "scales": _as_scales}
     optional = {field.name for field in dataclasses.fields(Config) if field.default is None}
     values = {name: getattr(config, name) for name in converters}
     return {
@@ -217,25 +236,6 @@ def _as_scales(name: str, value: Any) -> str:
     return str(number)
 
 
-def parse_ratios(crop: tuple[str, ...]) -> tuple[float, ...]:
-    """Width over height of each of the proportions, such as `4:3`.
-
-    Raises:
-      ValueError: one is not of that form, or out of range.
-    """
-    ratios = []
-    for text in crop:
-        width, _, height = text.partition(":")
-        try:
-            ratio = float(width) / float(height)
-        except (ValueError, ZeroDivisionError):
-            ratio = 0.0
-        if not 1 / MAX_RATIO <= ratio <= MAX_RATIO:
-            raise ValueError(f"crop must be proportions such as 4:3,3:4, not {shown(text)}")
-        ratios.append(ratio)
-    return tuple(ratios)
-
-
 def _check_numbers(config: Config) -> None:
     """Raises ValueError if a number that need not be whole is out of its range."""
     for name in ("content_weight", "style_weight", "tv_weight"):
@@ -252,6 +252,12 @@ def _check_numbers(config: Config) -> None:
         )
     if not 0 <= config.tolerance < 1:
         raise ValueError(f"tolerance must be zero or more, and less than 1, not {config.tolerance}")
+    for name, most in (("init_blur", MAX_SIZE), ("init_noise", 1), ("noise", 1)):
+        if not 0 <= getattr(config, name) <= most:
+            raise ValueError(f"{name} must be from 0 to {most}, not {getattr(config, name)}")
+    angles = config.style_angle
+    if angles is not None and not (angles and all(-360 <= angle <= 360 for angle in angles)):
+        raise ValueError(f"style_angle must be angles from -360 to 360 degrees, not {shown(angles)}")
 
 
 def _check_together(config: Config) -> None:
@@ -262,10 +268,19 @@ def _check_together(config: Config) -> None:
         )
     if config.style_scale is not None and config.style_size is not None:
         raise ValueError("style_size and style_scale both say how large the style is; leave one out")
+    if config.init == "noise" and (config.init_blur or config.init_noise):
+        raise ValueError(
+            "init_blur and init_noise change a picture to start from, but init is noise; leave one out"
+        )
     if config.learning_rate is not None and not isinstance(config.optimizer, str):
         raise ValueError("learning_rate is that of a named optimizer; set it in the one you pass")
     if config.lbfgs_pairs != PAIRS[0] and config.optimizer != "lbfgs":
         raise ValueError("lbfgs_pairs are those of optimizer lbfgs; leave one out")
+
+
+def uses_seed(config: Config) -> bool:
+    """Whether there is noise in the run."""
+    return config.init == "noise" or config.init_noise > 0 or config.noise > 0
 
 
 def _check_choice(name: str, value: Any, choices: tuple[str, ...], *types: type) -> None:

@@ -6,21 +6,25 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jax_nst.images import (
     Picture,
+    blur,
     bounded_size,
     checked_pixels,
     cover,
     crop,
     crop_shape,
     fit_size,
+    grain,
     load_bounded,
     read_head,
     resize,
     resize_picture,
+    rotate,
+    rotated_shape,
+    white_noise,
 )
 from jax_nst.models.extractor import Extractor
 from jax_nst.runtime.values import as_reals
@@ -52,6 +56,30 @@ class Start(NamedTuple):
     """As `Config.init`."""
     seed: int
     """Of the noise."""
+    blur: float = 0.0
+    """Standard deviation of a Gaussian, relative to the longer side."""
+    noise: float = 0.0
+    """Standard deviation of noise added."""
+
+
+class Grain(NamedTuple):
+    """Noise that is added to a content."""
+
+    shape: tuple[int, int]
+    """(height, width) at which it is made: of the picture at its full size."""
+    amount: float
+    """Standard deviation."""
+    seed: int
+
+
+def start_of(config: Config, size: int) -> Start:
+    """Where a run begins whose picture has a longer side of `size` pixels."""
+    return Start(config.init, config.seed, config.init_blur / size, config.init_noise)
+
+
+def grain_of(config: Config, shape: tuple[int, int]) -> Grain | None:
+    """The noise in a content whose picture has `shape` (height, width), if there is any."""
+    return Grain(shape, config.noise, config.seed) if config.noise else None
 
 
 def load_content(content: PictureLike, config: Config) -> Picture:
@@ -123,19 +151,34 @@ def read_content(content: PictureLike, config: Config) -> np.ndarray:
     return checked_pixels("content", content)
 
 
-def fit_content(level: Level, content: Pixels) -> np.ndarray:
+def fit_content(level: Level, content: Pixels, added: Grain | None = None) -> np.ndarray:
     """The content, checked, at the shape of the picture; cropped if that has other proportions."""
     pixels = checked_pixels("content", content)
-    height, width = level.shape
-    if fit_size(pixels.shape, level.size) != level.shape:
+    if added is None:
+        return _fitted(pixels, level.shape)
+    pixels = _fitted(pixels, added.shape) + added.amount * grain(added.shape, added.seed)
+    return resize(np.clip(pixels, 0, 1), level.shape)
+
+
+def _fitted(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    height, width = shape
+    if fit_size(pixels.shape, max(shape)) != shape:
         pixels = crop(pixels, width / height)
-    return resize(pixels, level.shape)
+    return resize(pixels, shape)
 
 
-def fit_style(extractor: Extractor, level: Level, style: Pixels) -> np.ndarray:
-    """The style, checked, at its size for a picture of that level."""
+def fit_style(extractor: Extractor, level: Level, style: Pixels, angle: float = 0.0) -> np.ndarray:
+    """The style, checked, at its size for a picture of that level, rotated by `angle` in degrees."""
     pixels = checked_pixels("style", style)
-    return resize(pixels, style_shape(extractor, level, pixels.shape))
+    check_rotated(extractor, level, pixels.shape, angle)
+    return rotate(resize(pixels, style_shape(extractor, level, pixels.shape)), angle)
+
+
+def check_rotated(extractor: Extractor, level: Level, shape: tuple[int, ...], angle: float) -> None:
+    """Raises ValueError if a style of `shape` [H, W, 3] is too small for the network when rotated."""
+    rotated = rotated_shape(style_shape(extractor, level, shape), angle)
+    what = f"the style image, rotated by {angle:g} degrees and without its corners,"
+    check_side(what, level, extractor, rotated, "give a larger style_size, or other angles")
 
 
 def style_shape(extractor: Extractor, level: Level, shape: tuple[int, ...]) -> tuple[int, int]:
@@ -162,12 +205,23 @@ def starting_pixels(
     start: Start, content: np.ndarray, styles: Sequence[np.ndarray], shares: Sequence[float]
 ) -> np.ndarray:
     """`[H, W, 3]`, where the run begins. Of several styles, their mean by `shares`."""
+    pixels = _initial(start, content, styles, shares)
+    if start.blur:
+        pixels = blur(pixels, start.blur * max(pixels.shape[:2]))
+    if start.noise:
+        pixels = pixels + start.noise * white_noise(pixels.shape, start.seed)
+    return np.clip(pixels, 0, 1) if start.blur or start.noise else pixels
+
+
+def _initial(
+    start: Start, content: np.ndarray, styles: Sequence[np.ndarray], shares: Sequence[float]
+) -> np.ndarray:
+    """The picture to start from, or noise about grey."""
     shape = content.shape[:2]
     if start.init == "content":
         return content
     if start.init == "noise":
-        noise = jax.random.normal(jax.random.key(start.seed), content.shape, jnp.float32)
-        return np.asarray(jnp.clip(0.5 + 0.1 * noise, 0, 1))
+        return np.clip(0.5 + 0.1 * white_noise(content.shape, start.seed), 0, 1)
     if start.init == "style":
         mixed = sum(share * cover(style, shape) for share, style in zip(shares, styles, strict=True))
         return np.asarray(mixed, np.float32)

@@ -21,10 +21,21 @@ from jax_nst.models.extractor import Extractor, Params
 from jax_nst.runtime.malloc import give_back
 from jax_nst.runtime.memory import memory_limit
 from jax_nst.runtime.platform import Platform
+from jax_nst.transfer.config import Config
 from jax_nst.transfer.network import Network
-from jax_nst.transfer.pictures import Source, Start, fit_content, fit_style, starting_pixels, style_shape
+from jax_nst.transfer.pictures import (
+    Grain,
+    Source,
+    Start,
+    fit_content,
+    fit_style,
+    grain_of,
+    start_of,
+    starting_pixels,
+    style_shape,
+)
 from jax_nst.transfer.programs import ByShape
-from jax_nst.transfer.spec import Level
+from jax_nst.transfer.spec import Level, Spec, resolve_level_weights
 
 
 class Item(NamedTuple):
@@ -39,6 +50,30 @@ class Item(NamedTuple):
     loss_weights: Mapping[Level, LossWeights]
     """At each level, on the host."""
     start: Start
+    grain: Grain | None = None
+    """Added to the content."""
+    angles: tuple[float, ...] = (0.0,)
+    """Of the copies of each style, in degrees; they have equal shares."""
+
+
+def make_item(
+    config: Config, spec: Spec, content: int, styles: Sequence[int], shares: Sequence[float]
+) -> Item:
+    """The inputs of one picture.
+
+    Raises:
+      ValueError: a loss weight does not fit.
+    """
+    last = spec.levels[-1]
+    return Item(
+        content,
+        tuple(styles),
+        tuple(shares),
+        resolve_level_weights(config, spec),
+        start_of(config, last.size),
+        grain_of(config, last.shape),
+        config.style_angle or (0.0,),
+    )
 
 
 class Prepared(NamedTuple):
@@ -134,10 +169,10 @@ class Preparation:
         layers = [layer for term in level.terms for layer in term.layers]
         self.positions = count_positions(network.extractor, network.params, (*level.shape, 3), layers)
         """How many each layer has; an argument of the programs of targets."""
-        self._pixels_cache: dict[int, np.ndarray] = {}
-        self._content_cache: dict[int, Targets] = {}
+        self._pixels_cache: dict[Any, np.ndarray] = {}
+        self._content_cache: dict[Any, Targets] = {}
         self._style_cache: dict[Any, Targets] = {}
-        self._statistics_cache: dict[int, Statistics] = {}
+        self._statistics_cache: dict[tuple[int, float], Statistics] = {}
         self._kept_bytes = 0
 
     def prepare(self, item: Item, start: np.ndarray | None = None) -> Prepared:
@@ -155,8 +190,8 @@ class Preparation:
             start = starting_pixels(item.start, pixels, styles, item.shares)
         return Prepared(content, style, resize(start, self.level.shape), item.loss_weights[self.level])
 
-    def forget(self, but: set[int]) -> None:
-        """Forgets the contents of earlier batches, which come one after the other.
+    def forget(self, but: set[Any]) -> None:
+        """Forgets the contents of earlier batches, which come one after the other, but for these keys.
 
         The targets of styles, which cost little from their statistics, are forgotten with them.
         """
@@ -174,39 +209,43 @@ class Preparation:
         )
 
     def _content_pixels(self, item: Item) -> np.ndarray:
-        if item.content not in self._pixels_cache:
+        key = content_key(item)
+        if key not in self._pixels_cache:
             shape, load, error = self._contents[item.content]
             if shape is None:
                 raise ValueError(error)
             pixels = load()
             if tuple(pixels.shape) != tuple(shape):
                 raise ValueError("the content is not of the size that its file says; save it anew")
-            self._pixels_cache[item.content] = fit_content(self.level, pixels)
-        return self._pixels_cache[item.content]
+            self._pixels_cache[key] = fit_content(self.level, pixels, item.grain)
+        return self._pixels_cache[key]
 
     def _content_targets(self, item: Item) -> Targets:
-        if item.content not in self._content_cache:
+        key = content_key(item)
+        if key not in self._content_cache:
             pixels = self._content_pixels(item)
             targets = self._run(self._programs.content, self._network.params, pixels, self.positions)
-            self._content_cache[item.content] = targets
-        return self._content_cache[item.content]
+            self._content_cache[key] = targets
+        return self._content_cache[key]
 
     def _style_targets(self, item: Item) -> Targets:
         key = style_key(item)
         if key not in self._style_cache:
-            statistics = [self._statistics(index) for index in item.styles]
-            shares = np.asarray(item.shares, np.float32)
+            statistics = [self._statistics(index, angle) for index in item.styles for angle in item.angles]
+            shares = np.repeat(np.asarray(item.shares, np.float32), len(item.angles)) / len(item.angles)
             self._style_cache[key] = self._run(self._programs.style, statistics, shares, self.positions)
         return self._style_cache[key]
 
-    def _statistics(self, index: int) -> Statistics:
-        if index in self._statistics_cache:
-            return self._statistics_cache[index]
-        found = self._run(self._programs.statistics, self._network.params, self._style_pixels(index))
+    def _statistics(self, index: int, angle: float) -> Statistics:
+        key = index, angle
+        if key in self._statistics_cache:
+            return self._statistics_cache[key]
+        pixels = self._style_pixels(index, angle)
+        found = self._run(self._programs.statistics, self._network.params, pixels)
         self._kept_bytes += sum(leaf.nbytes for leaf in jax.tree.leaves(found))
         # Every content goes through all styles again: the first ones are worth as much as the last.
         if self._kept_bytes <= _MOST_KEPT:
-            self._statistics_cache[index] = found
+            self._statistics_cache[key] = found
         return found
 
     def _run(self, program: Callable[..., Any], *arguments: Any) -> Any:
@@ -215,14 +254,19 @@ class Preparation:
         give_back()
         return found
 
-    def _style_pixels(self, index: int) -> np.ndarray:
+    def _style_pixels(self, index: int, angle: float = 0.0) -> np.ndarray:
         pixels, extractor = self._styles[index].load(), self._network.extractor
         if np.ndim(pixels) == 3:  # else `fit_style` says what is wrong
             shape = style_shape(extractor, self.level, pixels.shape)
             check_style_fits(self._network, self.level, self._platform, shape)
-        return fit_style(extractor, self.level, pixels)
+        return fit_style(extractor, self.level, pixels, angle)
+
+
+def content_key(item: Item) -> Any:
+    """Items of one key share the targets of their content."""
+    return item.content, item.grain
 
 
 def style_key(item: Item) -> Any:
     """Items of one key share the targets of their style."""
-    return item.styles, item.shares
+    return item.styles, item.shares, item.angles

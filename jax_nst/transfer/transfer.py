@@ -18,15 +18,15 @@ from jax_nst.models.extractor import Params
 from jax_nst.runtime.platform import Platform, current_platform
 from jax_nst.runtime.values import as_path, check_callback, check_type
 from jax_nst.transfer.checkpoint import Checkpoint, Saved, Store
-from jax_nst.transfer.config import Config
+from jax_nst.transfer.config import Config, uses_seed
 from jax_nst.transfer.engine import Hooks, Interrupted
 from jax_nst.transfer.engine import run as run_engine
 from jax_nst.transfer.network import Network, load_network
 from jax_nst.transfer.outcome import Callback, Outcome, Progress, Status, entries_of
 from jax_nst.transfer.pictures import (
     PictureLike,
-    Start,
     blend_shares,
+    check_rotated,
     fit_content,
     load_style,
     read_content,
@@ -37,7 +37,7 @@ from jax_nst.transfer.programs import score_program, state_shapes, step_programs
 from jax_nst.transfer.provenance import identity_of, made_with, of_outcome, weights_in_force
 from jax_nst.transfer.snapshot import Snapshot
 from jax_nst.transfer.spec import Spec, resolve, resolve_level_weights
-from jax_nst.transfer.targets import Item, check_style_fits
+from jax_nst.transfer.targets import check_style_fits, make_item
 
 
 class Result(NamedTuple):
@@ -111,8 +111,10 @@ def stylize(
     check_callback(callback)
     platform = current_platform()
     _check_on_host(content, style, params)
-    if config.seed and config.init != "noise":
-        warnings.warn("seed has no effect: only init='noise' uses it", UserWarning, stacklevel=2)
+    if config.seed and not uses_seed(config):
+        warnings.warn(
+            "seed has no effect: only init='noise', init_noise and noise use it", UserWarning, stacklevel=2
+        )
     network = load_network(config, params=params, platform=platform)
     styles = as_pictures("style", style)
     given = checkpoint
@@ -200,15 +202,15 @@ def _planner(
         for style in pictures:
             shape = style_shape(network.extractor, level, style.shape)
             check_style_fits(network, level, spec.platform, shape)
+            for angle in config.style_angle or ():
+                check_rotated(network.extractor, level, style.shape, angle)
     if config.save_every > spec.num_steps:
         warnings.warn(
             f"save_every {config.save_every} has no effect: there are {spec.num_steps} steps",
             UserWarning,
             stacklevel=3,
         )
-    weights = resolve_level_weights(config, spec)
-    shares = blend_shares(blend, len(styles))
-    item = Item(0, tuple(range(len(styles))), shares, weights, Start(config.init, config.seed))
+    item = make_item(config, spec, 0, range(len(styles)), blend_shares(blend, len(styles)))
     return Planner(network, spec, content, pictures, item)
 
 

@@ -7,13 +7,14 @@ import pytest
 from conftest import count_compilations, picture
 
 from jax_nst import Config, Grid
+from jax_nst.images import rotate
 from jax_nst.runtime.platform import CPU
 from jax_nst.sweeps.grid import make_items
 from jax_nst.transfer import targets
 from jax_nst.transfer.network import load_network
-from jax_nst.transfer.pictures import Source, Start
+from jax_nst.transfer.pictures import Grain, Source, Start, fit_content
 from jax_nst.transfer.spec import resolve
-from jax_nst.transfer.targets import Item, Preparation
+from jax_nst.transfer.targets import Item, Preparation, content_key
 from jax_nst.transfer.terms import resolve_weights
 
 CONFIG = Config(
@@ -99,6 +100,37 @@ def test_a_blend_is_the_mixture_of_the_gram_matrices():
         assert float(np.abs(target.value - alone[0][layer].value).max()) > 1e-3
 
 
+def test_several_angles_are_a_mixture_of_rotated_copies():
+    """Against a blend of pictures that NumPy rotated, and of those that `rotate` did."""
+    copies = [turned for x in STYLES[:2] for turned in (x, np.rot90(x), rotate(x, 30.0))]
+    sources = [source(x) for x in CONTENTS], [source(x) for x in copies]
+    preparation = Preparation(NETWORK, LEVEL, CPU, *sources)
+    alone = preparation.prepare(item(styles=(0,))).style
+    rotated = item(styles=(0, 3), shares=(0.6, 0.4))._replace(angles=(0.0, 90.0, 30.0))
+    shares = (0.2,) * 3 + (0.4 / 3,) * 3
+    of_copies = preparation.prepare(item(styles=tuple(range(6)), shares=shares)).style
+    found = preparation.prepare(rotated).style
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-7)
+    jax.tree.map(close, found, of_copies)
+    with pytest.raises(AssertionError):
+        jax.tree.map(close, found, alone)
+    of_zero = preparation.prepare(item(styles=(0,))._replace(angles=(0.0,))).style
+    jax.tree.map(np.testing.assert_array_equal, of_zero, alone)
+
+
+def test_contents_with_other_grain_have_other_targets_and_starts():
+    preparation = prepare()
+    added = [None, Grain((24, 32), 0.1, 0), Grain((24, 32), 0.1, 1), Grain((24, 32), 0.1, 0)]
+    items = [item()._replace(grain=grain) for grain in added]
+    made = [preparation.prepare(x) for x in items]
+    assert made[1].content is made[3].content
+    assert len({x.start.tobytes() for x in made}) == 3
+    assert len({content_key(x) for x in items}) == 3
+    np.testing.assert_array_equal(made[1].start, fit_content(LEVEL, CONTENTS[0], added[1]))
+    alone = prepare().prepare(items[2])
+    jax.tree.map(np.testing.assert_array_equal, alone.content, made[2].content)
+
+
 def test_what_items_share_is_read_and_computed_once():
     loads, computed = [], []
 
@@ -125,7 +157,7 @@ def test_forget_keeps_the_contents_still_needed():
     for content in (0, 1):
         preparation.prepare(item(content))
     loads.clear()
-    preparation.forget(but={1})
+    preparation.forget(but={content_key(item(1))})
     preparation.prepare(item(1))
     assert loads == []  # nor are styles read again
     preparation.prepare(item(0))
