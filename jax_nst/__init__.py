@@ -33,6 +33,7 @@ from jax_nst.sweeps.sweep import iterate_sweep as iterate_sweep
 from jax_nst.sweeps.sweep import sweep as sweep
 from jax_nst.transfer.checkpoint import Checkpoint as Checkpoint
 from jax_nst.transfer.config import Config as Config
+from jax_nst.transfer.masks import Mask as Mask
 from jax_nst.transfer.outcome import Progress as Progress
 from jax_nst.transfer.outcome import Status as Status
 from jax_nst.transfer.transfer import Result as Result
@@ -52,6 +53,7 @@ __all__ = [
     "Grid",
     "LossWeights",
     "Losses",
+    "Mask",
     "Progress",
     "Recipe",
     "Result",

@@ -134,7 +134,10 @@ def _kind(field: dataclasses.Field[Any]) -> tuple[type, type | None]:
     if isinstance(kind, types.UnionType):
         # Of `str | Extractor` and the like the command line takes the name.
         kind = typing.get_args(kind)[0]
-    return typing.get_origin(kind) or kind, next(iter(typing.get_args(kind)), None)
+    item = next(iter(typing.get_args(kind)), None)
+    if isinstance(item, types.UnionType):
+        item = typing.get_args(item)[0]
+    return typing.get_origin(kind) or kind, item
 
 
 def to_job(values: Mapping[str, Any]) -> Job:
@@ -185,9 +188,15 @@ def _values(name: str, given: Sequence[str], kind: Any, item: Any) -> tuple[Any,
             return tuple(tuple(item(part) for part in text.split(",")) for text in given)
         if kind is str:
             return tuple(part for text in given for part in _unless_a_file(text))
+        if name == "style_weight":
+            return tuple(_number_or_path(part) for text in given for part in _unless_a_file(text))
         return tuple(kind(part) for text in given for part in text.split(","))
     except ValueError as error:
         raise ValueError(f"{name} takes numbers separated by commas ({error})") from error
+
+
+def _number_or_path(text: str) -> float | str:
+    return text if os.path.exists(text) else float(text)
 
 
 def _unless_a_file(text: str) -> list[str]:

@@ -37,8 +37,9 @@ from jax_nst.transfer.config import INITS
 from jax_nst.transfer.engine import Hooks
 from jax_nst.transfer.network import load_network
 from jax_nst.transfer.outcome import Progress, Status
-from jax_nst.transfer.pictures import load_content, load_style
+from jax_nst.transfer.pictures import files_of, load_content, load_style
 from jax_nst.transfer.provenance import inputs_of, named_styles, without_folders
+from jax_nst.transfer.spec import regions_of
 from jax_nst.transfer.transfer import Result, describe, run
 
 
@@ -131,7 +132,7 @@ def run_job(values: Mapping[str, Any], job: Job, batch: int | None) -> int:
     if folder.suffix.lower() in WRITABLE:
         raise ValueError(f"{folder}: {len(job.items)} pictures need a folder; name one with --output")
     read = [*job.contents, *job.styles, job.config.weights]
-    read += [item.config.init for item in job.items if item.config.init not in INITS]
+    read += [path for item in job.items for path in files_of(item.config).values()]
     _check_distinct(dict.fromkeys(read), [str(folder / file) for file in (*job.files, *REPORTS)])
     network = load_network(job.config, quiet=quiet)
     go_on = f"jax_nst: interrupted, go on with --resume {folder}"
@@ -191,7 +192,8 @@ def transfer(values: Mapping[str, Any], job: Job) -> int:
     read = {"content": content_path, **named_styles(style_paths)}
     if config.init not in INITS:
         load_content(config.init, config)  # fails here rather than after the weights are read
-        read["init"] = config.init
+    read |= files_of(config)
+    regions_of(config, content.pixels.shape)  # as above
     _check_distinct([*read.values(), config.weights], [output, history_path])
     check_writable(output)
     if history_path:

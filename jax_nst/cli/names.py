@@ -12,6 +12,7 @@ from jax_nst.images import WRITABLE
 from jax_nst.runtime.files import FileError
 from jax_nst.sweeps.labels import safe
 from jax_nst.transfer.config import Config
+from jax_nst.transfer.masks import label_of
 
 _SETTINGS = {field.name: field.default for field in dataclasses.fields(Config)}
 # These do not change the picture, or no more than rounding does.
@@ -85,11 +86,13 @@ def _filled(template: str, fields: dict[str, Any]) -> str:
 def _label(name: str, value: Any) -> str:
     if value is None:
         return "default"
+    if name == "mask":
+        return label_of(value)
     if isinstance(value, tuple):
         return ",".join(_label(name, part) for part in value)
     if isinstance(value, float):
         return f"{value:.6g}"
-    return Path(value).stem if name in ("weights", "init") else str(value)
+    return Path(value).stem if name in ("weights", "init", "style_weight") else str(value)
 
 
 def shortened(stem: str) -> str:

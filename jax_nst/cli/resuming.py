@@ -14,6 +14,7 @@ from jax_nst.sweeps.folder import read_command
 from jax_nst.sweeps.job import SETTINGS, Job
 from jax_nst.transfer.checkpoint import NAME, Checkpoint, read_checkpoint
 from jax_nst.transfer.config import INITS
+from jax_nst.transfer.masks import with_full_paths
 
 _AFTER = 120.0
 """Seconds after which a run without `--checkpoint` is long enough for one."""
@@ -36,6 +37,9 @@ def command_of(values: Mapping[str, Any], job: Job, output: str) -> dict[str, An
     for name in ("weights", "history"):
         kept[name] = _full(kept[name]) if kept[name] else None
     kept["init"] = [path if path in INITS else _full(path) for path in kept["init"]]
+    kept["mask"] = [with_full_paths(masks) for masks in kept["mask"] or ()] or None
+    weights = kept["style_weight"] or ()
+    kept["style_weight"] = [_full(text) if os.path.exists(text) else text for text in weights] or None
     return kept
 
 

@@ -23,6 +23,8 @@ from jax_nst.images.encode import jpeg_of as jpeg_of
 from jax_nst.images.encode import quantize as quantize
 from jax_nst.images.encode import save_image as save_image
 from jax_nst.images.find import find_images as find_images
+from jax_nst.images.label_masks import masks_of as masks_of
+from jax_nst.images.label_masks import same_label as same_label
 from jax_nst.images.noise import blur as blur
 from jax_nst.images.noise import grain as grain
 from jax_nst.images.noise import white_noise as white_noise

@@ -4,6 +4,7 @@ Targets, loss weights and params are arguments of the objective, never captured:
 of them, and no network weight becomes a constant of the program.
 """
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from jax_nst.losses.regions import REGIONS
 from jax_nst.losses.scaling import with_scaled_gradient
 from jax_nst.losses.term import (
     PIXELS,
@@ -82,49 +84,72 @@ def _distances(
             if not _in_parts(term, group, features):
                 kept |= _needed(group, features)
                 continue
-            statistic = _statistic(extractor, term, group, features)
             if term.combine == "additive":
+                statistic = _statistics(extractor, term, group, features, aligned.get(REGIONS), part.rows)
                 sums[_key(term, group)] = jax.tree.map(lambda x: part.share * x, statistic)
             else:
                 value, coefficient = aligned[term.name][group_key(group)]
                 value = jax.tree.map(lambda x: x[part.rows], value)
+                statistic = _statistic(extractor, term, group, features)
                 sums[_key(term, group)] = term.distance(statistic, Target(value, coefficient))
         return sums, kept
 
-    aligned = {term.name: targets[term.name] for term in terms if term.combine == "aligned"}
+    at_positions = {REGIONS, *(term.name for term in terms if term.combine == "aligned")}
+    aligned = {name: of_term for name, of_term in targets.items() if name in at_positions}
     sums, kept = _reduce(extractor, terms, params, pixels, reduce, aligned, remat)
+    regions = targets.get(REGIONS)
 
     def distance(term: Term, group: tuple[str, ...]) -> jax.Array:
         found = sums.get(_key(term, group))
         if found is not None and term.combine == "aligned":
             return found
-        statistic = _statistic(extractor, term, group, kept) if found is None else found
-        return term.distance(statistic, targets[term.name][group_key(group)] if term.target else None)
+        if found is None:
+            found = _statistics(extractor, term, group, kept, regions)
+        target: Any = targets[term.name][group_key(group)] if term.target else None
+        if regions is None or term.reference != "style":
+            return term.distance(found, target)
+        factors = regions[group[-1]].coefficient
+        of_regions = [term.distance(*pair) for pair in zip(found, target, strict=True)]
+        return jnp.sum(factors * jnp.stack(of_regions))
 
     return {term.name: jnp.stack([distance(term, group) for group in term.groups]) for term in terms}
 
 
 def measure_statistics(
-    extractor: Extractor, terms: Sequence[Term], params: Params, pixels: ArrayLike
+    extractor: Extractor,
+    terms: Sequence[Term],
+    params: Params,
+    pixels: ArrayLike,
+    weights: Mapping[str, jax.Array] | None = None,
 ) -> Statistics:
-    """The statistics of a reference picture, `[H, W, 3]`, for all of `terms`, computed sparing memory."""
+    """The statistics of a reference picture for all of `terms`, computed sparing memory.
 
-    def reduce(features: Features, part: Part, arguments: Any) -> tuple[dict[str, Any], Features]:
-        del arguments
+    Args:
+      extractor: gives the features.
+      terms: whose statistics.
+      params: of the extractor.
+      pixels: `[H, W, 3]`.
+      weights: of the positions, for a part of the picture: layer -> `[h, w]`, of mean 1; None: all alike.
+    """
+
+    def reduce(features: Features, part: Part, weights: Any) -> tuple[dict[str, Any], Features]:
         sums, kept = {}, {}
         for term, group in _groups(terms):
             if term.combine == "additive" and _in_parts(term, group, features):
-                statistic = _statistic(extractor, term, group, features)
+                own = None if weights is None else weights[group[-1]][part.rows]
+                statistic = _statistic(extractor, term, group, features, own)
                 sums[_key(term, group)] = jax.tree.map(lambda x: part.share * x, statistic)
             else:
                 kept |= _needed(group, features)
         return sums, kept
 
-    sums, kept = _reduce(extractor, terms, params, jnp.asarray(pixels), reduce, {}, "all")
+    sums, kept = _reduce(extractor, terms, params, jnp.asarray(pixels), reduce, weights, "all")
     statistics: Statistics = {}
     for term, group in _groups(terms):
         found = sums.get(_key(term, group))
-        found = _statistic(extractor, term, group, kept) if found is None else found
+        if found is None:
+            own = None if weights is None else weights[group[-1]]
+            found = _statistic(extractor, term, group, kept, own)
         statistics.setdefault(term.name, {})[group_key(group)] = found
     return statistics
 
@@ -170,13 +195,10 @@ def make_targets(
     return targets
 
 
-def count_positions(
+def layer_shapes(
     extractor: Extractor, params: Params, shape: tuple[int, ...], layers: Sequence[str]
-) -> dict[str, float]:
-    """How many positions each layer has, of a picture of `shape` [H, W, 3].
-
-    In floats: JAX's own integers end at 2^31.
-    """
+) -> dict[str, tuple[int, int]]:
+    """(height, width) of each layer, of a picture of `shape` [H, W, 3]."""
     own = tuple(layer for layer in dict.fromkeys(layers) if layer != PIXELS)
     pixels = jax.ShapeDtypeStruct(shape, jnp.float32)
 
@@ -184,9 +206,19 @@ def count_positions(
         return extractor.apply(extractor.plain(params), pixels, own)
 
     features = jax.eval_shape(features_of, params, pixels) if own else {}
-    return {PIXELS: float(math.prod(shape[:2]))} | {
-        layer: float(math.prod(feature.shape[:2])) for layer, feature in features.items()
-    }
+    height, width = shape[:2]
+    return {PIXELS: (height, width)} | {layer: feature.shape[:2] for layer, feature in features.items()}
+
+
+def count_positions(
+    extractor: Extractor, params: Params, shape: tuple[int, ...], layers: Sequence[str]
+) -> dict[str, float]:
+    """How many positions each layer has, of a picture of `shape` [H, W, 3].
+
+    In floats: JAX's own integers end at 2^31.
+    """
+    shapes = layer_shapes(extractor, params, shape, layers)
+    return {layer: float(math.prod(of_layer)) for layer, of_layer in shapes.items()}
 
 
 def _reduce(
@@ -223,12 +255,37 @@ def _needed(group: tuple[str, ...], features: Features) -> Features:
     return {layer: features[layer] for layer in group if layer in features}
 
 
-def _statistic(extractor: Extractor, term: Term, group: tuple[str, ...], features: Features) -> Any:
+def _statistics(
+    extractor: Extractor,
+    term: Term,
+    group: tuple[str, ...],
+    features: Features,
+    regions: Mapping[str, Target] | None,
+    rows: slice = slice(None),
+) -> Any:
+    """The statistic of a group of layers; of a style term where there are regions, a tuple of theirs."""
+    if regions is None or term.reference != "style":
+        return _statistic(extractor, term, group, features)
+    weights = regions[group[-1]].value[rows]
+    return tuple(
+        _statistic(extractor, term, group, features, weights[..., region])
+        for region in range(weights.shape[-1])
+    )
+
+
+def _statistic(
+    extractor: Extractor,
+    term: Term,
+    group: tuple[str, ...],
+    features: Features,
+    weights: jax.Array | None = None,
+) -> Any:
     """The statistic of a group of layers, whatever units the extractor stores its features in."""
+    statistic = term.statistic if weights is None else functools.partial(term.statistic, weights=weights)
     own = [features[layer] for layer in group]
     units = [1.0 if layer == PIXELS else extractor.unit for layer in group]
     if term.degree is not None and len(set(units)) == 1:
         factor = units[0] ** term.degree
-        return jax.tree.map(lambda x: factor * x, term.statistic(*own))
+        return jax.tree.map(lambda x: factor * x, statistic(*own))
     in_units = zip(own, units, strict=True)
-    return term.statistic(*(x if unit == 1 else unit * at_least_float32(x) for x, unit in in_units))
+    return statistic(*(x if unit == 1 else unit * at_least_float32(x) for x, unit in in_units))

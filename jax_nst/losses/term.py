@@ -93,8 +93,9 @@ class Term:
         return tuple(self.layers[i : i + self.span] for i in range(len(self.layers) - self.span + 1))
 
 
-Targets = dict[str, dict[str, Target]]
-"""Name of a term -> key of a group (`group_key`) -> target. Terms without a reference have none."""
+Targets = dict[str, dict[str, Any]]
+"""Name of a term -> key of a group (`group_key`) -> `Target`. Terms without a reference have none. Where
+there are regions, style terms have a tuple of them, and `regions.REGIONS` says where the regions are."""
 
 
 def group_key(group: tuple[str, ...]) -> str:

@@ -7,7 +7,8 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from jax_nst.transfer.config import INITS, Config, uses_seed
+from jax_nst.transfer.config import INITS, Config, as_masks, is_path, uses_seed
+from jax_nst.transfer.masks import Mask, MaskLike, described_masks
 from jax_nst.transfer.pictures import blend_shares
 
 
@@ -22,7 +23,8 @@ class Grid:
     Attributes:
       blend: shares of the styles, one for each; all styles then make one, and each entry is a mixture.
       content_weight: as `Config.content_weight`.
-      style_weight: as `Config.style_weight`.
+      style_weight: as `Config.style_weight`; a number or the path of a map.
+      mask: as `Config.mask`; a set of masks, each a tuple, or the masks of one picture as text.
       tv_weight: as `Config.tv_weight`.
       style_layer_weights: as `Config.style_layer_weights`.
       style_angle: as `Config.style_angle`.
@@ -46,10 +48,11 @@ class Grid:
 
     blend: tuple[tuple[float, ...], ...] = ()
     content_weight: tuple[float, ...] = ()
-    style_weight: tuple[float, ...] = ()
+    style_weight: tuple[float | str, ...] = ()
     tv_weight: tuple[float, ...] = ()
     style_layer_weights: tuple[tuple[float, ...], ...] = ()
     style_angle: tuple[tuple[float, ...], ...] = ()
+    mask: tuple[tuple[MaskLike, ...], ...] = ()
     init: tuple[str, ...] = ()
     init_blur: tuple[float, ...] = ()
     init_noise: tuple[float, ...] = ()
@@ -75,7 +78,7 @@ def _several(name: str, given: Any) -> tuple[Any, ...]:
     given = _plain(given)
     if given is None or given == ():
         return ()
-    if isinstance(given, str | os.PathLike | int | float):
+    if isinstance(given, str | os.PathLike | int | float | Mask):
         return (given,)
     if not isinstance(given, Sequence | Iterator):
         raise ValueError(
@@ -121,13 +124,20 @@ def _text(name: str, value: Any) -> str:
     return str(os.fspath(value))
 
 
+def described_grid(grid: Grid) -> dict[str, Any]:
+    """The values, ready for JSON."""
+    values = {field.name: getattr(grid, field.name) for field in dataclasses.fields(grid)}
+    return values | {"mask": [described_masks(masks) for masks in grid.mask]}
+
+
 _PARSERS: dict[str, Callable[[str, Any], Any]] = {
     "blend": _numbers,
     "content_weight": _number,
-    "style_weight": _number,
+    "style_weight": lambda name, value: os.fspath(value) if is_path(value) else _number(name, value),
     "tv_weight": _number,
     "style_layer_weights": _numbers,
     "style_angle": _numbers,
+    "mask": as_masks,
     "init": _text,
     "init_blur": _number,
     "init_noise": _number,

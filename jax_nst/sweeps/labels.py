@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jax_nst.sweeps.grid import GridItem
+from jax_nst.transfer.masks import label_of
 
 _MAX_NAME = 200  # of the 255 bytes of a file name; suffixes and temporary names take the rest
 
@@ -31,10 +32,16 @@ def axis_labels(
         values = list(dict.fromkeys(item.values[name] for item in items))
         if name in paths:
             labels = picture_labels([str(paths[name][value]) for value in values])
-        elif name == "init":
+        elif name == "mask":
+            labels = _numbered([_encodable(label_of(value)) for value in values])
+        elif name == "init" or all(isinstance(value, str) for value in values):
             labels = picture_labels(values)
         else:
-            labels = number_labels(values)
+            pictures = [value for value in values if isinstance(value, str)]
+            numbers = [value for value in values if not isinstance(value, str)]
+            known = dict(zip(pictures, picture_labels(pictures), strict=True))
+            known |= zip(numbers, number_labels(numbers), strict=True)
+            labels = [known[value] for value in values]
         axes[name] = dict(zip(values, labels, strict=True))
     return axes
 

@@ -1,6 +1,5 @@
 """The settings of a sweep on disk: `settings.json`, and its comparison with those of another run."""
 
-import dataclasses
 import json
 import os
 import warnings
@@ -8,20 +7,24 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from jax_nst.images import ImageError, checked_pixels, read_head
 from jax_nst.runtime import distributed
 from jax_nst.runtime.files import sha256
 from jax_nst.runtime.values import differing
+from jax_nst.sweeps.grid import described_grid
 from jax_nst.sweeps.job import BATCHES, CHECKPOINT, INPUTS, REPORTS, SETTINGS, Job
 from jax_nst.sweeps.records import set_aside, write_file
 from jax_nst.transfer.config import INITS
+from jax_nst.transfer.masks import parse_mask
 from jax_nst.transfer.network import Network
 from jax_nst.transfer.provenance import digest_of, made_with, without_folders
 
-COMPARED = ("config", "grid", "contents", "styles", "inits", "features", "weights_sha256")
+COMPARED = ("config", "grid", "contents", "styles", "inits", "masks", "features", "weights_sha256")
 """What decides the pictures, of what `describe_job` returns."""
 
-_FILES = ("contents", "styles", "inits")
+_FILES = ("contents", "styles", "inits", "masks")
 _LONGEST = 60  # characters of a value in a message
 
 
@@ -29,16 +32,33 @@ def describe_job(job: Job, network: Network) -> dict[str, Any]:
     """Settings, inputs, versions and device, ready for JSON."""
     described = {
         **made_with(network, job.config),
-        "grid": dataclasses.asdict(job.grid),
+        "grid": described_grid(job.grid),
         "contents": [_identity(name, job.pictures.get(name)) for name in job.contents],
         "styles": [_identity(name, job.pictures.get(name)) for name in job.styles],
         "inits": [
             _identity(path) for path in dict.fromkeys(i.config.init for i in job.items) if path not in INITS
         ],
+        "masks": _mask_identities(job),
         "items": len(job.items),
         "files": job.files,
     }
     return json.loads(json.dumps(without_folders(described)))
+
+
+def _mask_identities(job: Job) -> list[dict[str, str | None]]:
+    """Those of all pictures of masks, and of maps of the style weight."""
+    configs = list(dict.fromkeys(item.config for item in job.items))
+    maps = [config.style_map for config in configs if config.style_map]
+    masks = [parse_mask(mask) for config in configs for mask in config.mask or ()]
+    pictures = [*maps, *(x for mask in masks for x in (mask.content, mask.style, mask.picture))]
+    identities = [
+        _identity(os.fspath(picture))
+        if isinstance(picture, str | os.PathLike)
+        else {"name": "mask", "sha256": digest_of(np.asarray(picture))}
+        for picture in pictures
+        if picture is not None
+    ]
+    return [dict(pairs) for pairs in dict.fromkeys(tuple(identity.items()) for identity in identities)]
 
 
 def write_settings(folder: Path, description: Mapping[str, Any]) -> None:

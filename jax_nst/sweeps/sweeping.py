@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -15,14 +15,16 @@ from jax_nst.runtime.platform import Platform
 from jax_nst.sweeps.grid import GridItem
 from jax_nst.transfer import engine
 from jax_nst.transfer.checkpoint import Saved, Store
+from jax_nst.transfer.config import Config
 from jax_nst.transfer.layout import OnePicture, in_batches
+from jax_nst.transfer.masks import Regions
 from jax_nst.transfer.network import Network
 from jax_nst.transfer.outcome import Outcome, failed
 from jax_nst.transfer.pictures import Source
 from jax_nst.transfer.plan import Plan, check_state_fits, plan_many, plan_one
 from jax_nst.transfer.programs import ITEMS, on_all_devices, state_shapes
 from jax_nst.transfer.snapshot import Snapshot
-from jax_nst.transfer.spec import Level, Spec, resolve
+from jax_nst.transfer.spec import Level, Spec, regions_of, resolve
 from jax_nst.transfer.targets import Item, Preparation, make_item
 from jax_nst.transfer.terms import resolve_loss_names
 
@@ -142,19 +144,29 @@ def _group_by_spec(
     """Spec -> numbers of its items, number -> item, and the outcomes of items that cannot be run."""
     groups: dict[Spec, list[int]] = {}
     resolved: dict[int, Item] = {}
+    loaded: dict[Any, Regions] = {}
     bad = []
     for number, (content, styles, shares, config, _) in enumerate(items):
         source = contents[content]
         try:
             if source.shape is None:
                 raise ValueError(source.error)
-            spec = resolve(config, network.extractor, source.shape, platform)
-            resolved[number] = make_item(config, spec, content, styles, shares)
+            regions = _regions(config, source.shape, loaded)
+            spec = resolve(config, network.extractor, source.shape, platform, len(regions))
+            resolved[number] = make_item(config, spec, content, styles, shares, regions)
         except ValueError as error:
             bad.append(failed(number, error, resolve_loss_names(config, network.extractor)))
             continue
         groups.setdefault(spec, []).append(number)
     return groups, resolved, bad
+
+
+def _regions(config: Config, shape: tuple[int, ...], loaded: dict[Any, Regions]) -> Regions:
+    """Those of an item; read once for all items with these masks and a content of that shape."""
+    key = config.mask, config.style_map, shape
+    if key not in loaded:
+        loaded[key] = regions_of(config, shape)
+    return loaded[key]
 
 
 def _plan_levels(

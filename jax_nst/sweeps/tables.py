@@ -58,7 +58,7 @@ def _values(job: Job, index: int) -> dict[str, Any]:
     item = job.items[index]
     values = item_labels(item, job.axes)
     for name, value in item.values.items():
-        if name not in ("content", "style", "init"):
+        if name not in ("content", "style", "init", "mask") and not isinstance(value, str):
             values[name] = ",".join(map(str, value)) if isinstance(value, tuple) else value
     return values
 

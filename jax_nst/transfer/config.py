@@ -1,6 +1,7 @@
 """Settings, their defaults and their validation; the one source of the command line's defaults."""
 
 import dataclasses
+import os
 from typing import Any
 
 import optax
@@ -12,6 +13,7 @@ from jax_nst.models.partition import REMATS
 from jax_nst.models.vgg import PADDINGS, POOLINGS
 from jax_nst.optim import OPTIMIZERS, PAIRS
 from jax_nst.runtime.values import as_names, as_path, as_real, as_reals, as_whole, shown
+from jax_nst.transfer.masks import Mask, MaskLike, described_masks, parse_mask
 from jax_nst.transfer.ratios import parse_ratios
 
 FEATURES = ("auto", "vgg19", "vgg16", "vgg19-lite", "wavelet")
@@ -111,7 +113,11 @@ class Config:
         "largest arrays of a run; bfloat16 halves them, and takes longer on a CPU",
     )
     content_weight: float | None = _setting(None, "factor of the content term (default: the recipe's)")
-    style_weight: float | None = _setting(None, "factor of the style term (default: the recipe's)")
+    style_weight: float | str | None = _setting(
+        None,
+        "factor of the style term, or the path of an image with the proportions of the content, whose "
+        "brightness multiplies the recipe's at each place (default: the recipe's)",
+    )
     tv_weight: float | None = _setting(
         None, "factor of the total variation: larger is smoother (default: the recipe's)"
     )
@@ -127,6 +133,14 @@ class Config:
         None,
         "one factor for each style layer, separated by commas; normalized divides them by their sum; for "
         "wavelets they belong to scale1 to scale5 unless style_layers are given (default: the recipe's)",
+    )
+    mask: tuple[MaskLike, ...] | None = _setting(
+        None,
+        "regions of the content and where their style comes from, CONTENT.png:STYLE.png, several separated "
+        "by commas: white parts of the first, a mask of the content, take the style of the white parts of "
+        "the second, a mask of the style, or without it of the whole style; flat colours are labels of "
+        "regions; :picture=PAINTING.jpg gives a region a style of its own, :weight=X a factor, and what "
+        "no mask covers is left as it is (default: no masks)",
     )
     pooling: str = _setting("max", f"pooling of the VGG, one of {', '.join(POOLINGS)}")
     padding: str = _setting(
@@ -160,6 +174,11 @@ class Config:
         0, "seed of the noise that is asked for; same seed, same machine and cores, same picture"
     )
     save_every: int = _setting(0, "save the best picture so far every so many steps; 0: only at the end")
+
+    @property
+    def style_map(self) -> str | None:
+        """The path of the image that `style_weight` is, if it is one."""
+        return self.style_weight if isinstance(self.style_weight, str) else None
 
     def __post_init__(self) -> None:
         for name, value in _converted(self).items():
@@ -196,7 +215,7 @@ _WHOLE = {
 """Whole numbers -> the least and the most."""
 
 _REAL = (
-    *("style_scale", "tolerance", "learning_rate", "content_weight", "style_weight", "tv_weight"),
+    *("style_scale", "tolerance", "learning_rate", "content_weight", "tv_weight"),
     *("init_blur", "init_noise", "noise"),
 )
 _NAMES = ("style_loss", "content_layers", "style_layers", "crop")
@@ -213,6 +232,7 @@ def _converted(config: Config) -> dict[str, Any]:
     converters |= dict.fromkeys(_REAL, as_real) | dict.fromkeys(_NAMES, as_names)
     converters |= dict.fromkeys(_PATHS, as_path)
     converters |= {"style_layer_weights": as_reals, "style_angle": as_reals, "scales": _as_scales}
+    converters |= {"mask": as_masks, "style_weight": as_weight}
     optional = {field.name for field in dataclasses.fields(Config) if field.default is None}
     values = {name: getattr(config, name) for name in converters}
     return {
@@ -220,6 +240,40 @@ def _converted(config: Config) -> dict[str, Any]:
         for name, value in values.items()
         if value is not None or name not in optional
     }
+
+
+def as_weight(name: str, value: Any) -> float | str:
+    """A number, or the path of a map.
+
+    Raises:
+      ValueError: it is neither; a number as text is none.
+    """
+    return as_path(name, value) if is_path(value) else as_real(name, value)
+
+
+def is_path(value: Any) -> bool:
+    """Whether a value can be the path of an image, and is not a number as text."""
+    try:
+        float(value if isinstance(value, str) else "a path")
+    except ValueError:
+        return isinstance(value, str | os.PathLike)
+    return False
+
+
+def as_masks(name: str, value: Any) -> tuple[MaskLike, ...]:
+    """The masks of a list or tuple, or of one string that separates them by commas, or a single one.
+
+    Raises:
+      ValueError: there is none, or one is none.
+    """
+    masks = (value,) if isinstance(value, Mask) else value
+    if isinstance(masks, str):
+        masks = as_names(name, masks)
+    if not (isinstance(masks, list | tuple) and masks and all(isinstance(x, str | Mask) for x in masks)):
+        raise ValueError(f"{name} must be masks, or paths of masks, not {shown(value)}")
+    for mask in masks:
+        parse_mask(mask)
+    return tuple(masks)
 
 
 def _as_scales(name: str, value: Any) -> str:
@@ -240,7 +294,7 @@ def _check_numbers(config: Config) -> None:
     """Raises ValueError if a number that need not be whole is out of its range."""
     for name in ("content_weight", "style_weight", "tv_weight"):
         value = getattr(config, name)
-        if value is not None and not 0 <= value <= MAX_FLOAT:
+        if not isinstance(value, str | None) and not 0 <= value <= MAX_FLOAT:
             raise ValueError(f"{name} must be zero or more, {MAX_FLOAT:g} at most, not {value}")
     if config.learning_rate is not None and not 0 < config.learning_rate <= MAX_FLOAT:
         raise ValueError(
@@ -294,6 +348,8 @@ def described(config: Config) -> dict[str, Any]:
     def plain(value: Any) -> Any:
         if isinstance(value, Extractor | Recipe):
             return value.name
+        if isinstance(value, tuple) and any(isinstance(x, Mask) for x in value):
+            return described_masks(value)
         return type(value).__name__ if isinstance(value, optax.GradientTransformation) else value
 
     return {field.name: plain(getattr(config, field.name)) for field in dataclasses.fields(config)}

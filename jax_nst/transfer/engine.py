@@ -26,7 +26,7 @@ from jax_nst.transfer.snapshot import (
     steps_before,
 )
 from jax_nst.transfer.spec import Level, Spec
-from jax_nst.transfer.targets import Item, content_key
+from jax_nst.transfer.targets import Item
 
 _LONG = 2.0
 """Seconds after which a chunk of steps is not waited for when the run is to stop."""
@@ -173,7 +173,7 @@ def _set_up(
 ) -> tuple[Snapshot, Plan, tuple[Any, ...]]:
     """The snapshot with its items in their slots, the plan of the level, and arguments of its loop."""
     plan = plan_for(spec.levels[now.level])
-    plan.preparation.forget(but={content_key(item) for _, item in batch})
+    plan.preparation.forget(but={item.pixels_key for _, item in batch})
     prepared, used, failures = [], {}, dict(now.failures)
     # Items that have failed keep their slots, which all processes must agree on.
     for number, slot in enumerate(plan.layout.slots(batch)):

@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 from jax_nst.losses import LossWeights, Targets
 from jax_nst.optim import State, to_pixels
 from jax_nst.transfer.programs import ByShape, StepPrograms, Tables, state_shapes
-from jax_nst.transfer.targets import Item, Prepared, content_key, style_key
+from jax_nst.transfer.targets import Item, Prepared
 
 _pixels_of = ByShape(to_pixels, {})
 
@@ -179,8 +179,8 @@ class Sharded(NamedTuple):
             if found is None:
                 continue
             item, made = found
-            rows[0, slot] = content_rows.setdefault(content_key(item), len(content_rows))
-            rows[1, slot] = style_rows.setdefault(style_key(item), len(style_rows))
+            rows[0, slot] = content_rows.setdefault(item.content_key, len(content_rows))
+            rows[1, slot] = style_rows.setdefault(item.style_key, len(style_rows))
             _put(content, rows[0, slot], made.content)
             _put(style, rows[1, slot], made.style)
             _put(weights, slot, made.loss_weights)
@@ -192,8 +192,8 @@ def rows_needed(batches: Sequence[Sequence[Item]], per_device: int) -> tuple[int
     """The most contents, and the most styles, on any device in any of these batches."""
     on_devices = [items for batch in batches for items in in_batches(batch, per_device)]
     return (
-        max(len({content_key(item) for item in items}) for items in on_devices),
-        max(len({style_key(item) for item in items}) for items in on_devices),
+        max(len({item.content_key for item in items}) for items in on_devices),
+        max(len({item.style_key for item in items}) for items in on_devices),
     )
 
 

@@ -28,7 +28,8 @@ from jax_nst.images import (
 )
 from jax_nst.models.extractor import Extractor
 from jax_nst.runtime.values import as_reals
-from jax_nst.transfer.config import DEFAULT_SIZE, MAX_SIZE, Config
+from jax_nst.transfer.config import DEFAULT_SIZE, INITS, MAX_SIZE, Config
+from jax_nst.transfer.masks import files_of_masks
 from jax_nst.transfer.spec import Level, check_side, crop_ratio, least_side, picture_shape, picture_size
 
 Pixels = np.ndarray | jax.Array
@@ -80,6 +81,13 @@ def start_of(config: Config, size: int) -> Start:
 def grain_of(config: Config, shape: tuple[int, int]) -> Grain | None:
     """The noise in a content whose picture has `shape` (height, width), if there is any."""
     return Grain(shape, config.noise, config.seed) if config.noise else None
+
+
+def files_of(config: Config) -> dict[str, str]:
+    """The image files that settings name: role, such as `init` or `mask 1` -> path."""
+    masks = {f"mask {number}": path for number, path in enumerate(files_of_masks(config.mask), 1)}
+    init = {} if config.init in INITS else {"init": config.init}
+    return {**init, **masks, **({"style_weight": config.style_map} if config.style_map else {})}
 
 
 def load_content(content: PictureLike, config: Config) -> Picture:
@@ -167,18 +175,23 @@ def _fitted(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return resize(pixels, shape)
 
 
-def fit_style(extractor: Extractor, level: Level, style: Pixels, angle: float = 0.0) -> np.ndarray:
-    """The style, checked, at its size for a picture of that level, rotated by `angle` in degrees."""
+def fit_style(extractor: Extractor, level: Level, style: Pixels) -> np.ndarray:
+    """The style, checked, at its size for a picture of that level."""
     pixels = checked_pixels("style", style)
-    check_rotated(extractor, level, pixels.shape, angle)
-    return rotate(resize(pixels, style_shape(extractor, level, pixels.shape)), angle)
+    return resize(pixels, style_shape(extractor, level, pixels.shape))
+
+
+def rotated_style(extractor: Extractor, level: Level, fitted: np.ndarray, angle: float) -> np.ndarray:
+    """A style as `fit_style` gives it, rotated by an angle in degrees; its strokes keep their size."""
+    check_rotated(extractor, level, fitted.shape, angle)
+    return rotate(fitted, angle)
 
 
 def check_rotated(extractor: Extractor, level: Level, shape: tuple[int, ...], angle: float) -> None:
-    """Raises ValueError if a style of `shape` [H, W, 3] is too small for the network when rotated."""
-    rotated = rotated_shape(style_shape(extractor, level, shape), angle)
+    """Raises ValueError if a style, fitted to `shape` [H, W, ...], is too small when rotated."""
     what = f"the style image, rotated by {angle:g} degrees and without its corners,"
-    check_side(what, level, extractor, rotated, "give a larger style_size, or other angles")
+    remedy = "give a larger style_size, or other angles"
+    check_side(what, level, extractor, rotated_shape(shape, angle), remedy)
 
 
 def style_shape(extractor: Extractor, level: Level, shape: tuple[int, ...]) -> tuple[int, int]:

@@ -50,7 +50,7 @@ def plan_one(network: Network, spec: Spec, level: Level, preparation: Preparatio
     Raises:
       OutOfMemoryError: it does not fit.
     """
-    content, style = preparation.abstract()
+    content, style = preparation.abstract(spec.num_regions)
 
     def make(remat: str) -> tuple[Plan, int]:
         programs = step_programs(objects_of(spec, level), remat)
@@ -81,8 +81,12 @@ class Planner:
 
     @property
     def pictures(self) -> dict[str, np.ndarray]:
-        """The content and the styles, by name."""
-        return {"content": self.content, **{f"style {i}": style for i, style in enumerate(self.styles)}}
+        """The content, the styles and the masks, by name."""
+        named = {"content": self.content, **{f"style {i}": style for i, style in enumerate(self.styles)}}
+        for number, region in enumerate(self.item.regions, 1):
+            parts = {"": region.mask, " of the style": region.style_mask, " picture": region.picture}
+            named |= {f"mask {number}{part}": x for part, x in parts.items() if x is not None}
+        return named
 
     def __call__(self, level: Level) -> Plan:
         last = self.spec.levels[-1]
@@ -135,7 +139,7 @@ def plan_many(
       OutOfMemoryError: they do not fit even so.
     """
     num_devices = mesh.devices.size
-    targets = preparation.abstract()
+    targets = preparation.abstract(spec.num_regions)
     limit = memory_limit(mesh.local_devices[0])
 
     def make(remat: str) -> tuple[Plan, int]:

@@ -16,6 +16,7 @@ from jax_nst.models.partition import REMATS
 from jax_nst.optim import make_optimizer
 from jax_nst.runtime.platform import Platform
 from jax_nst.transfer.config import DEFAULT_SIZE, Config
+from jax_nst.transfer.masks import Regions, load_regions
 from jax_nst.transfer.ratios import parse_ratios
 from jax_nst.transfer.terms import resolve_terms, resolve_weights
 
@@ -59,6 +60,7 @@ class Spec:
       tolerance: stop when `config.PATIENCE` steps have lowered the loss by no more than this share, if > 0.
       save_every: chunks of steps end at multiples of this; 0: anywhere.
       platform: what the device wants.
+      num_regions: how many regions masks make; 0 without masks.
     """
 
     extractor: Extractor
@@ -68,6 +70,7 @@ class Spec:
     tolerance: float
     save_every: int
     platform: Platform
+    num_regions: int = 0
 
     @property
     def loss_names(self) -> tuple[str, ...]:
@@ -87,7 +90,9 @@ class Spec:
         return (done + math.prod(level.shape) * evaluations) / whole
 
 
-def resolve(config: Config, extractor: Extractor, shape: tuple[int, ...], platform: Platform) -> Spec:
+def resolve(
+    config: Config, extractor: Extractor, shape: tuple[int, ...], platform: Platform, num_regions: int = 0
+) -> Spec:
     """The settings of one transfer, resolved.
 
     Args:
@@ -95,9 +100,11 @@ def resolve(config: Config, extractor: Extractor, shape: tuple[int, ...], platfo
       extractor: the network, as `load_network` chose it.
       shape: [H, W, 3] of the content.
       platform: see `runtime.platform`.
+      num_regions: see `Spec`.
 
     Raises:
-      ValueError: a setting does not fit, or the picture is too small for the network at one of its levels.
+      ValueError: a setting does not fit, a style term takes no masks, or the picture is too small for the
+        network at one of its levels.
     """
     return Spec(
         extractor=extractor,
@@ -107,7 +114,17 @@ def resolve(config: Config, extractor: Extractor, shape: tuple[int, ...], platfo
         tolerance=config.tolerance,
         save_every=config.save_every,
         platform=platform,
+        num_regions=num_regions,
     )
+
+
+def regions_of(config: Config, shape: tuple[int, ...]) -> Regions:
+    """The regions that the masks of the config make of a content of `shape` [H, W, 3].
+
+    Raises:
+      ValueError: as `load_regions`.
+    """
+    return load_regions(config.mask, config.style_map, shape)
 
 
 def resolve_level_weights(config: Config, spec: Spec) -> dict[Level, LossWeights]:

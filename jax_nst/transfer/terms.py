@@ -62,8 +62,20 @@ def resolve_terms(
             )
         if len(layers) < term.span:
             raise ValueError(f"{term.name} compares {term.span} layers with each other; give more layers")
+        if (config.mask or config.style_map) and term.reference == "style":
+            _check_takes_weights(term)
         weighted.append((weight, dataclasses.replace(term, layers=tuple(layers), layer_weights=None)))
     return tuple(weighted)
+
+
+def _check_takes_weights(term: Term) -> None:
+    """Raises ValueError if masks are given and the statistic of a term cannot be that of a part."""
+    if not term.takes_weights:
+        able = [name for name, term in STYLE_TERMS.items() if term.takes_weights]
+        raise ValueError(
+            f"style loss {term.name} takes no masks and no map of style_weight, because it is no mean over "
+            f"positions; take one of {', '.join(able)}"
+        )
 
 
 def _with_style_loss(config: Config, recipe: Recipe) -> tuple[tuple[float, Term], ...]:
@@ -121,7 +133,8 @@ def resolve_weights(config: Config, extractor: Extractor, resolved: tuple[Term, 
     """
     recipe = resolve_recipe(config, extractor)
     weighted = _with_style_loss(config, recipe)
-    given = {"content": config.content_weight, "style": config.style_weight, None: config.tv_weight}
+    style_weight = None if isinstance(config.style_weight, str) else config.style_weight
+    given = {"content": config.content_weight, "style": style_weight, None: config.tv_weight}
     terms: dict[str, Any] = {}
     layers: dict[str, Any] = {}
     for (weight, unresolved), term in zip(weighted, resolved, strict=True):

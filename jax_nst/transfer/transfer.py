@@ -36,7 +36,7 @@ from jax_nst.transfer.plan import Planner, objects_of
 from jax_nst.transfer.programs import score_program, state_shapes, step_programs
 from jax_nst.transfer.provenance import identity_of, made_with, of_outcome, weights_in_force
 from jax_nst.transfer.snapshot import Snapshot
-from jax_nst.transfer.spec import Spec, resolve, resolve_level_weights
+from jax_nst.transfer.spec import Spec, regions_of, resolve, resolve_level_weights
 from jax_nst.transfer.targets import check_style_fits, make_item
 
 
@@ -197,20 +197,22 @@ def _planner(
     """What plans the levels of one picture; raises ValueError for what would fail at one of them."""
     content = read_content(content, config)
     pictures = [load_style(style, config) for style in styles]
-    spec = resolve(config, network.extractor, content.shape, platform)
+    regions = regions_of(config, content.shape)
+    spec = resolve(config, network.extractor, content.shape, platform, len(regions))
     for level in spec.levels:
         for style in pictures:
             shape = style_shape(network.extractor, level, style.shape)
             check_style_fits(network, level, spec.platform, shape)
             for angle in config.style_angle or ():
-                check_rotated(network.extractor, level, style.shape, angle)
+                check_rotated(network.extractor, level, shape, angle)
     if config.save_every > spec.num_steps:
         warnings.warn(
             f"save_every {config.save_every} has no effect: there are {spec.num_steps} steps",
             UserWarning,
             stacklevel=3,
         )
-    item = make_item(config, spec, 0, range(len(styles)), blend_shares(blend, len(styles)))
+    shares = blend_shares(blend, len(styles))
+    item = make_item(config, spec, 0, range(len(styles)), shares, regions)
     return Planner(network, spec, content, pictures, item)
 
 

@@ -31,7 +31,7 @@ def test_every_setting_is_read_from_its_flag():
         content_layers=("relu1_1",), style_layers=("relu1_2", "relu2_1"), style_layer_weights=(0.25, 0.75),
         pooling="average", init="noise", seed=5, save_every=6, scales="3", tolerance=0.1,
         padding="replicate", precision="tf32", remat="all", style_loss=("gram:2", "moments"), crop=("4:3",),
-        style_angle=(0.0, 45.0), noise=0.1,
+        style_angle=(0.0, 45.0), noise=0.1, mask=("a.png:b.png:weight=2", "c.png"),
     )  # fmt: skip
     # Those that contradict others of these.
     alone = {"style_size": 7, "lbfgs_pairs": "bfloat16", "init_blur": 3.0, "init_noise": 0.1}

@@ -8,7 +8,7 @@ import optax
 import pytest
 from conftest import picture, vgg_params, write_keras3
 
-from jax_nst import Config
+from jax_nst import Config, Mask
 from jax_nst.runtime.platform import CPU
 from jax_nst.transfer import transfer
 from jax_nst.transfer.config import described
@@ -86,7 +86,7 @@ def test_config_is_frozen_and_hashable():
         ({"steps": 2.5}, "steps must be a whole number, not 2.5"),
         ({"steps": None}, "steps must be a whole number, not None"),
         ({"seed": [1]}, r"seed must be a whole number, not \[1\]"),
-        ({"style_weight": "high"}, "style_weight must be a number, not 'high'"),
+        ({"tv_weight": "high"}, "tv_weight must be a number, not 'high'"),
         ({"tolerance": None}, "tolerance must be a number, not None"),
         ({"content_weight": True}, "content_weight must be a number, not True"),
         ({"style_layers": 3}, "style_layers must be a tuple of strings, not 3"),
@@ -161,6 +161,7 @@ CHANGES = {
     "content_layers": ("relu1_2",),
     "style_layers": ("relu1_2", "relu2_1"),
     "style_layer_weights": (1.0, 3.0),
+    "mask": (Mask(np.tri(24, 32)),),
     "pooling": "average",
     "padding": "replicate",
     "precision": "bfloat16",

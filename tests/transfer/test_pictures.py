@@ -20,6 +20,7 @@ from jax_nst.transfer.pictures import (
     load_content,
     load_style,
     read_content,
+    rotated_style,
     start_of,
     starting_pixels,
 )
@@ -223,19 +224,21 @@ def test_a_rotated_style_keeps_the_size_of_its_strokes():
     style = picture(80, 120, 1)
     resized = resize(style, (32, 48))
     level = level_of(style_scale=1.5)
+    fitted = fit_style(wavelet(), level, style)
+    np.testing.assert_array_equal(fitted, resized)
     for angle in (30.0, 90.0):
-        found = fit_style(wavelet(), level, style, angle)
+        found = rotated_style(wavelet(), level, fitted, angle)
         np.testing.assert_array_equal(found, rotate(resized, angle))
         assert not np.array_equal(found, resized)
-    np.testing.assert_array_equal(fit_style(wavelet(), level, style), resized)
+    np.testing.assert_array_equal(rotated_style(wavelet(), level, fitted, 0.0), resized)
 
 
 def test_a_style_too_small_when_rotated_is_refused():
     fits = picture(10, 32, 1)
-    assert fit_style(wavelet(), level_of(), fits, 90.0).shape == (32, 10, 3)
+    assert rotated_style(wavelet(), level_of(), fits, 90.0).shape == (32, 10, 3)
     message = "rotated by 45 degrees and without its corners, is 7 x 7 pixels, but .* other angles"
     with pytest.raises(ValueError, match=message):
-        fit_style(wavelet(), level_of(), fits, 45.0)
+        rotated_style(wavelet(), level_of(), fits, 45.0)
 
 
 @pytest.mark.parametrize("init", ["content", "style", "path"])

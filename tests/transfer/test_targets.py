@@ -11,10 +11,11 @@ from jax_nst.images import rotate
 from jax_nst.runtime.platform import CPU
 from jax_nst.sweeps.grid import make_items
 from jax_nst.transfer import targets
+from jax_nst.transfer.masks import Region
 from jax_nst.transfer.network import load_network
 from jax_nst.transfer.pictures import Grain, Source, Start, fit_content
 from jax_nst.transfer.spec import resolve
-from jax_nst.transfer.targets import Item, Preparation, content_key
+from jax_nst.transfer.targets import Item, Preparation
 from jax_nst.transfer.terms import resolve_weights
 
 CONFIG = Config(
@@ -118,6 +119,26 @@ def test_several_angles_are_a_mixture_of_rotated_copies():
     jax.tree.map(np.testing.assert_array_equal, of_zero, alone)
 
 
+def test_the_mask_of_a_style_is_rotated_with_it():
+    top = np.zeros((28, 28), np.float32)
+    top[:10] = 1
+    sources = [source(x) for x in CONTENTS], [source(STYLES[0]), source(np.rot90(STYLES[0]))]
+    preparation = Preparation(NETWORK, LEVEL, CPU, *sources)
+    regions = [(Region(np.ones((24, 32), np.float32), mask),) for mask in (top, np.rot90(top))]
+    rotated = item()._replace(angles=(90.0,), regions=regions[0])
+    expected = item(styles=(1,))._replace(regions=regions[1])
+    found, expected = (preparation.prepare(x).style for x in (rotated, expected))
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
+    corner = np.zeros((28, 28), np.float32)
+    corner[:4, :4] = 1
+    lost = Region(np.ones((24, 32), np.float32), corner, name="corner.png")
+    message = (
+        "corner.png: what it marks of the style is cut off .* rotated by 45 degrees; give other angles"
+    )
+    with pytest.raises(ValueError, match=message):
+        preparation.prepare(item()._replace(angles=(45.0,), regions=(lost,)))
+
+
 def test_contents_with_other_grain_have_other_targets_and_starts():
     preparation = prepare()
     added = [None, Grain((24, 32), 0.1, 0), Grain((24, 32), 0.1, 1), Grain((24, 32), 0.1, 0)]
@@ -125,7 +146,7 @@ def test_contents_with_other_grain_have_other_targets_and_starts():
     made = [preparation.prepare(x) for x in items]
     assert made[1].content is made[3].content
     assert len({x.start.tobytes() for x in made}) == 3
-    assert len({content_key(x) for x in items}) == 3
+    assert len({x.content_key for x in items}) == 3
     np.testing.assert_array_equal(made[1].start, fit_content(LEVEL, CONTENTS[0], added[1]))
     alone = prepare().prepare(items[2])
     jax.tree.map(np.testing.assert_array_equal, alone.content, made[2].content)
@@ -157,7 +178,7 @@ def test_forget_keeps_the_contents_still_needed():
     for content in (0, 1):
         preparation.prepare(item(content))
     loads.clear()
-    preparation.forget(but={content_key(item(1))})
+    preparation.forget(but={item(1).pixels_key})
     preparation.prepare(item(1))
     assert loads == []  # nor are styles read again
     preparation.prepare(item(0))
