@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from jax_nst.transfer.config import INITS, Config, as_masks, is_path, uses_seed
 from jax_nst.transfer.masks import Mask, MaskLike, described_masks
-from jax_nst.transfer.pictures import blend_shares
+from jax_nst.transfer.pictures import blend_shares, style_scales
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,6 +188,7 @@ def make_items(grid: Grid, num_contents: int, num_styles: int, config: Config) -
         point = dict(zip(axes, values, strict=True))
         blend = point.get("blend")
         styles = tuple(range(num_styles)) if blend is not None else (point["style"],)
+        style_scales(config, 1, len(styles))  # raises if there is not one size for each
         settings = {name: point[name] for name in SETTINGS if name in point}
         items.append(
             GridItem(

@@ -12,7 +12,7 @@ from jax_nst.models.extractor import PRECISIONS, Extractor
 from jax_nst.models.partition import REMATS
 from jax_nst.models.vgg import PADDINGS, POOLINGS
 from jax_nst.optim import OPTIMIZERS, PAIRS
-from jax_nst.runtime.values import as_names, as_path, as_real, as_reals, as_whole, shown
+from jax_nst.runtime.values import as_names, as_path, as_real, as_reals, as_whole, as_wholes, shown
 from jax_nst.transfer.masks import Mask, MaskLike, described_masks, parse_mask
 from jax_nst.transfer.ratios import parse_ratios
 
@@ -62,6 +62,11 @@ class Config:
     )
     style_scale: float | None = _setting(
         None, "longer side of the style relative to that of the picture, instead of style_size"
+    )
+    style_sizes: tuple[int, ...] | None = _setting(
+        None,
+        "longer side of each of several styles that make one, in pixels, separated by commas, instead of "
+        "style_size; one for each style",
     )
     style_angle: tuple[float, ...] | None = _setting(
         None,
@@ -232,6 +237,7 @@ def _converted(config: Config) -> dict[str, Any]:
     converters |= dict.fromkeys(_REAL, as_real) | dict.fromkeys(_NAMES, as_names)
     converters |= dict.fromkeys(_PATHS, as_path)
     converters |= {"style_layer_weights": as_reals, "style_angle": as_reals, "scales": _as_scales}
+    converters |= {"style_sizes": lambda name, value: as_wholes(name, value, *_WHOLE["style_size"])}
     converters |= {"mask": as_masks, "style_weight": as_weight}
     optional = {field.name for field in dataclasses.fields(Config) if field.default is None}
     values = {name: getattr(config, name) for name in converters}
@@ -322,6 +328,10 @@ def _check_together(config: Config) -> None:
         )
     if config.style_scale is not None and config.style_size is not None:
         raise ValueError("style_size and style_scale both say how large the style is; leave one out")
+    if config.style_sizes is not None and (config.style_scale is not None or config.style_size is not None):
+        raise ValueError(
+            "style_sizes say how large each style is; leave them out, or style_size and style_scale"
+        )
     if config.init == "noise" and (config.init_blur or config.init_noise):
         raise ValueError(
             "init_blur and init_noise change a picture to start from, but init is noise; leave one out"

@@ -141,6 +141,7 @@ def load_style(style: PictureLike, config: Config) -> np.ndarray:
     def wanted(shape: tuple[int, ...]) -> int:
         size = config.size or DEFAULT_SIZE  # of the largest picture
         size = config.style_size or math.ceil((config.style_scale or 1) * size)
+        size = max(config.style_sizes or (size,))
         # A long style may be used larger, see `style_shape`.
         return max(size, math.ceil(_ENOUGH * max(shape[:2]) / min(shape[:2])))
 
@@ -175,10 +176,10 @@ def _fitted(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return resize(pixels, shape)
 
 
-def fit_style(extractor: Extractor, level: Level, style: Pixels) -> np.ndarray:
-    """The style, checked, at its size for a picture of that level."""
+def fit_style(extractor: Extractor, level: Level, style: Pixels, scale: float | None = None) -> np.ndarray:
+    """The style, checked, at its size for a picture of that level; see `style_shape`."""
     pixels = checked_pixels("style", style)
-    return resize(pixels, style_shape(extractor, level, pixels.shape))
+    return resize(pixels, style_shape(extractor, level, pixels.shape, scale))
 
 
 def rotated_style(extractor: Extractor, level: Level, fitted: np.ndarray, angle: float) -> np.ndarray:
@@ -194,8 +195,16 @@ def check_rotated(extractor: Extractor, level: Level, shape: tuple[int, ...], an
     check_side(what, level, extractor, rotated_shape(shape, angle), remedy)
 
 
-def style_shape(extractor: Extractor, level: Level, shape: tuple[int, ...]) -> tuple[int, int]:
+def style_shape(
+    extractor: Extractor, level: Level, shape: tuple[int, ...], scale: float | None = None
+) -> tuple[int, int]:
     """(height, width) for a picture of that level of a style of `shape` [H, W, 3].
+
+    Args:
+      extractor: the network.
+      level: of the picture; says how large styles are.
+      shape: of the style.
+      scale: longer side relative to that of the picture, of a style with a size of its own.
 
     Raises:
       ValueError: it is too small for the network.
@@ -203,10 +212,11 @@ def style_shape(extractor: Extractor, level: Level, shape: tuple[int, ...]) -> t
     own = max(shape[:2])
     # A long style in a small picture: large enough for the network.
     least = math.ceil(least_side(extractor, level) * own / min(shape[:2]))
+    scale = level.style_scale if scale is None else scale
     if level.style_size is not None:
         size = level.style_size
-    elif level.style_scale is not None:
-        size = min(MAX_SIZE, max(least, round(level.style_scale * level.size)))
+    elif scale is not None:
+        size = min(MAX_SIZE, max(least, round(scale * level.size)))
     else:
         size = min(max(least, level.size), own)
     fitted = fit_size(shape, size)
@@ -244,6 +254,22 @@ def _initial(
 def _covering(own: tuple[int, ...], shape: tuple[int, ...]) -> int:
     """Longer side at which a picture of shape `own` covers `shape`."""
     return math.ceil(max(own[:2]) * max(shape[0] / own[0], shape[1] / own[1]))
+
+
+def style_scales(config: Config, size: int, num_styles: int) -> tuple[float, ...]:
+    """The longer side of each style relative to a picture of `size` pixels; none if all have one size.
+
+    Raises:
+      ValueError: there are sizes, but not one for each style.
+    """
+    if config.style_sizes is None:
+        return ()
+    if len(config.style_sizes) != num_styles:
+        raise ValueError(
+            f"style_sizes has {len(config.style_sizes)} sizes, but the number of styles that make one "
+            f"(blend) is {num_styles}; give a size for each"
+        )
+    return tuple(own / size for own in config.style_sizes)
 
 
 def blend_shares(blend: Sequence[float] | None, num_styles: int) -> tuple[float, ...]:

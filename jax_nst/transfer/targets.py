@@ -36,6 +36,7 @@ from jax_nst.transfer.pictures import (
     rotated_style,
     start_of,
     starting_pixels,
+    style_scales,
     style_shape,
 )
 from jax_nst.transfer.programs import ByShape
@@ -60,6 +61,8 @@ class Item(NamedTuple):
     """Added to the content."""
     angles: tuple[float, ...] = (0.0,)
     """Of the copies of each style, in degrees; they have equal shares."""
+    scales: tuple[float, ...] = ()
+    """Longer side of each style relative to the picture's; none: as the level says."""
 
     @property
     def pixels_key(self) -> Any:
@@ -74,7 +77,7 @@ class Item(NamedTuple):
     @property
     def style_key(self) -> Any:
         """Items of one key share the targets of their style."""
-        return self.styles, self.shares, self.regions, self.angles
+        return self.styles, self.shares, self.regions, self.angles, self.scales
 
 
 def make_item(
@@ -88,7 +91,7 @@ def make_item(
     """The inputs of one picture.
 
     Raises:
-      ValueError: a loss weight does not fit.
+      ValueError: a loss weight, or the number of sizes of the styles, does not fit.
     """
     last = spec.levels[-1]
     return Item(
@@ -100,6 +103,7 @@ def make_item(
         regions,
         grain_of(config, last.shape),
         config.style_angle or (0.0,),
+        style_scales(config, last.size, len(styles)),
     )
 
 
@@ -281,17 +285,24 @@ class Preparation:
         """The targets of the style of one region; None: of the whole picture."""
         own = region is not None and region.picture is not None
         styles, shares = ((None,), (1.0,)) if own else (item.styles, item.shares)
-        statistics = [self._statistics(index, angle, region) for index in styles for angle in item.angles]
+        scales = (None,) * len(styles) if own or not item.scales else item.scales
+        statistics = [
+            self._statistics(index, scale, angle, region)
+            for index, scale in zip(styles, scales, strict=True)
+            for angle in item.angles
+        ]
         shares = np.repeat(np.asarray(shares, np.float32), len(item.angles)) / len(item.angles)
         return self._run(self._programs.style, statistics, shares, self.positions)
 
-    def _statistics(self, index: int | None, angle: float, region: Region | None) -> Statistics:
+    def _statistics(
+        self, index: int | None, scale: float | None, angle: float, region: Region | None
+    ) -> Statistics:
         """Those of a style, or with no index of the region's own; of the part that its mask marks.
 
         The style and its mask are rotated by the angle.
         """
         mask = None if region is None else region.style_mask
-        key = index, angle, None if mask is None and index is not None else region
+        key = index, scale, angle, None if mask is None and index is not None else region
         if key in self._statistics_cache:
             return self._statistics_cache[key]
         if index is None:
@@ -299,7 +310,7 @@ class Preparation:
             assert region.picture is not None
             pixels = fit_style(self._network.extractor, self.level, region.picture)
         else:
-            pixels = self._style_pixels(index)
+            pixels = self._style_pixels(index, scale)
         whole, pixels = pixels, rotated_style(self._network.extractor, self.level, pixels, angle)
         weights = None
         if mask is not None:
@@ -326,12 +337,12 @@ class Preparation:
         give_back()
         return found
 
-    def _style_pixels(self, index: int) -> np.ndarray:
+    def _style_pixels(self, index: int, scale: float | None = None) -> np.ndarray:
         pixels, extractor = self._styles[index].load(), self._network.extractor
         if np.ndim(pixels) == 3:  # else `fit_style` says what is wrong
-            shape = style_shape(extractor, self.level, pixels.shape)
+            shape = style_shape(extractor, self.level, pixels.shape, scale)
             check_style_fits(self._network, self.level, self._platform, shape)
-        return fit_style(extractor, self.level, pixels)
+        return fit_style(extractor, self.level, pixels, scale)
 
 
 def _by_region(of_regions: Sequence[Targets]) -> Targets:

@@ -30,6 +30,7 @@ from jax_nst.transfer.pictures import (
     fit_content,
     load_style,
     read_content,
+    style_scales,
     style_shape,
 )
 from jax_nst.transfer.plan import Planner, objects_of
@@ -199,9 +200,10 @@ def _planner(
     pictures = [load_style(style, config) for style in styles]
     regions = regions_of(config, content.shape)
     spec = resolve(config, network.extractor, content.shape, platform, len(regions))
+    scales = style_scales(config, spec.levels[-1].size, len(styles)) or (None,) * len(styles)
     for level in spec.levels:
-        for style in pictures:
-            shape = style_shape(network.extractor, level, style.shape)
+        for style, scale in zip(pictures, scales, strict=True):
+            shape = style_shape(network.extractor, level, style.shape, scale)
             check_style_fits(network, level, spec.platform, shape)
             for angle in config.style_angle or ():
                 check_rotated(network.extractor, level, shape, angle)

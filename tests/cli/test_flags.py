@@ -35,11 +35,13 @@ def test_every_setting_is_read_from_its_flag():
     )  # fmt: skip
     # Those that contradict others of these.
     alone = {"style_size": 7, "lbfgs_pairs": "bfloat16", "init_blur": 3.0, "init_noise": 0.1}
-    changed = {name: value for name, value in dataclasses.asdict(config).items() if name not in alone}
+    apart = (*alone, "style_sizes")
+    changed = {name: value for name, value in dataclasses.asdict(config).items() if name not in apart}
     assert all(changed[name] != getattr(Config(), name) for name in changed)
     for name, value in alone.items():
         found = to_job(parse("--content=c.png", "--style=s.png", f"--{name}={value}")).config
         assert getattr(found, name) == value
+    assert to_job(parse(*PICTURES, "--style_sizes=7")).config.style_sizes == (7,)
     texts = {k: ",".join(map(str, v)) if isinstance(v, tuple) else str(v) for k, v in changed.items()}
     pictures = ("--content=c.png", "--style=s.png")
     job = to_job(parse(*pictures, *(f"--{name}={text}" for name, text in texts.items())))
@@ -83,7 +85,12 @@ def test_blend_and_zip(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("s.png").touch()
     pictures = ("--content=c.png", "--style=s.png,t.png")
-    job = to_job(parse(*pictures, "--blend=0.7,0.3"))
+    job = to_job(parse(*pictures, "--blend=0.7,0.3", "--style_sizes=256,512"))
+    assert job.config.style_sizes == (256, 512)
+    with pytest.raises(ValueError, match="style_sizes has 2 sizes, but the number of styles"):
+        to_job(parse(*pictures, "--style_sizes=256,512"))
+    with pytest.raises(ValueError, match="style_sizes takes numbers separated by commas"):
+        to_job(parse(*pictures, "--blend=0.7,0.3", "--style_sizes=256,large"))
     assert (len(job.items), job.items[0].shares) == (1, (0.7, 0.3))
     assert len(to_job(parse(*pictures, "--blend=0.7,0.3", "--blend=1,1")).items) == 2
     assert len(to_job(parse(*pictures, "--seed=1,2", "--zip")).items) == 2

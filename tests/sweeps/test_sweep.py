@@ -248,3 +248,18 @@ def test_strokes_and_starts_vary_and_equal_single_runs():
     assert len({pixels.tobytes() for pixels in singly.pixels}) == 4
     first = at_once.history.total[:, 0]
     assert np.abs(np.subtract.outer(first, first))[~np.eye(4, dtype=bool)].min() > 0.03 * first.min()
+
+
+def test_a_blend_of_styles_with_their_own_sizes_equals_a_single_run():
+    config = dataclasses.replace(WAVELET, steps=2, style_sizes=(20, 40))
+    result = sweep(CONTENT, STYLES, grid=Grid(blend=(0.7, 0.3)), config=config, batch=1)
+    single = stylize(CONTENT, STYLES, config=config, blend=(0.7, 0.3))
+    np.testing.assert_array_equal(result.pixels[0], single.pixels)
+    plain = stylize(CONTENT, STYLES, config=dataclasses.replace(config, style_sizes=None), blend=(0.7, 0.3))
+    assert not np.array_equal(single.pixels, plain.pixels)
+    for grid, sizes in ((Grid(), (20, 40)), (Grid(blend=(1, 1)), (20, 30, 40))):
+        other = dataclasses.replace(config, style_sizes=sizes)
+        with pytest.raises(ValueError, match=r"style_sizes has . sizes, but the number of styles"):
+            sweep(CONTENT, STYLES, grid=grid, config=other)
+    with pytest.raises(ValueError, match="style_sizes has 2 sizes, but the number of styles"):
+        stylize(CONTENT, STYLES[0], config=config)

@@ -23,6 +23,7 @@ from jax_nst.transfer.pictures import (
     rotated_style,
     start_of,
     starting_pixels,
+    style_scales,
 )
 from jax_nst.transfer.spec import resolve
 
@@ -97,6 +98,7 @@ def test_a_large_style_is_read_as_large_as_it_is_used(large, tmp_path, monkeypat
     for config, side in (
         (Config(size=20), 20),
         (Config(size=20, style_size=30), 30),
+        (Config(size=20, style_sizes=(30, 25)), 30),
         (Config(size=20, style_scale=1.5), 30),
         (Config(size=20, style_scale=9), 96),
         (Config(), 96),
@@ -291,3 +293,15 @@ def test_a_cropped_content_has_grain_in_what_is_left():
     found = fit_content(level, content, grain_of(config, level.shape))
     cropped = resize(content[:, 10:40], (20, 20))
     np.testing.assert_array_equal(found, np.clip(cropped + 0.1 * grain((20, 20), 0), 0, 1))
+
+
+def test_sizes_of_several_styles_shrink_with_the_picture():
+    config = dataclasses.replace(WAVELET, size=64, scales="2", style_sizes=(50, 90))
+    coarse, last = resolve(config, wavelet(), (48, 64, 3), CPU).levels
+    scales = style_scales(config, last.size, 2)
+    for scale, sides in zip(scales, ((25, 50), (45, 90)), strict=True):
+        for level, side in zip((coarse, last), sides, strict=True):
+            assert max(fit_style(wavelet(), level, picture(40, 40, 1), scale).shape) == side
+    assert style_scales(WAVELET, 64, 3) == ()
+    with pytest.raises(ValueError, match=r"style_sizes has 2 sizes, but .* is 3; give a size for each"):
+        style_scales(config, 64, 3)

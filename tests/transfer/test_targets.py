@@ -1,4 +1,5 @@
 import contextlib
+import dataclasses
 import functools
 
 import jax
@@ -7,7 +8,7 @@ import pytest
 from conftest import count_compilations, picture
 
 from jax_nst import Config, Grid
-from jax_nst.images import rotate
+from jax_nst.images import resize, rotate
 from jax_nst.runtime.platform import CPU
 from jax_nst.sweeps.grid import make_items
 from jax_nst.transfer import targets
@@ -117,6 +118,23 @@ def test_several_angles_are_a_mixture_of_rotated_copies():
         jax.tree.map(close, found, alone)
     of_zero = preparation.prepare(item(styles=(0,))._replace(angles=(0.0,))).style
     jax.tree.map(np.testing.assert_array_equal, of_zero, alone)
+
+
+def test_styles_of_a_blend_may_have_their_own_sizes():
+    """Against styles that were resized before; as with `style_size`, relative to the picture."""
+    resized = resize(STYLES[0], (20, 20)), resize(STYLES[1], (40, 40))
+    sources = [source(x) for x in CONTENTS], [source(x) for x in resized]
+    made = []
+    for index, level in enumerate((LEVEL, dataclasses.replace(LEVEL, style_scale=40 / 32))):
+        alone = item(styles=(index,))._replace(loss_weights={level: WEIGHTS})
+        made.append(Preparation(NETWORK, level, CPU, *sources).prepare(alone).style["style"])
+    blend = item(styles=(0, 1), shares=(0.75, 0.25))._replace(scales=(20 / 32, 40 / 32))
+    mixed = prepare().prepare(blend).style["style"]
+    for layer, target in mixed.items():
+        expected = 0.75 * made[0][layer].value + 0.25 * made[1][layer].value
+        np.testing.assert_allclose(target.value, expected, rtol=1e-4, atol=1e-6)
+    other = prepare().prepare(item(styles=(0, 1), shares=(0.75, 0.25))).style["style"]
+    assert any(np.abs(other[x].value - mixed[x].value).max() > 1e-3 for x in mixed)
 
 
 def test_the_mask_of_a_style_is_rotated_with_it():
