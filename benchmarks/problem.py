@@ -10,12 +10,13 @@ from jax_nst import Config, Losses, LossWeights
 from jax_nst.losses import Targets
 from jax_nst.models.extractor import Params
 from jax_nst.runtime.platform import current_platform
+from jax_nst.transfer.item import make_item
 from jax_nst.transfer.network import Network
-from jax_nst.transfer.pictures import Source, Start
+from jax_nst.transfer.pictures import Source
 from jax_nst.transfer.plan import objects_of
 from jax_nst.transfer.programs import Objects, score_program
-from jax_nst.transfer.spec import resolve, resolve_level_weights
-from jax_nst.transfer.targets import Item, Preparation
+from jax_nst.transfer.spec import resolve
+from jax_nst.transfer.targets import Preparation
 
 
 class Problem(NamedTuple):
@@ -44,8 +45,7 @@ def make_problem(network: Network, content: np.ndarray, style: np.ndarray, confi
     )
     spec = resolve(config, extractor, content.shape, current_platform())
     level = spec.levels[-1]
-    weights = resolve_level_weights(config, spec)
-    item = Item(0, (0,), (1.0,), weights, Start(config.init, config.seed))
+    item = make_item(config, spec, 0, (0,), (1.0,))
     sources = [[Source(pixels.shape, lambda x=pixels: x)] for pixels in (content, style)]
     prepared = Preparation(network, level, spec.platform, *sources, fetch=lambda x: x).prepare(item)
     targets = {**prepared.content, **prepared.style}

@@ -18,7 +18,7 @@ from jax_nst import Config, Grid, load_image, sweep
 from jax_nst.losses import STYLE_TERMS
 
 ROOT = Path(__file__).resolve().parent.parent
-FACTORS = np.geomspace(1e-3, 10, 9)
+FACTORS = np.geomspace(3e-3, 100, 10)
 WEIGHT = 1000.0
 
 
@@ -41,14 +41,13 @@ def factor_of(content: np.ndarray, style: np.ndarray, config: Config, wanted: fl
 def main() -> None:
     """Paints, and prints a table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=Path, help="folder with more contents and styles")
+    parser.add_argument("--images", type=Path, help="folder of contents and styles (default: examples)")
     parser.add_argument("--features", nargs="+", default=["vgg19-lite", "wavelet"])
     parser.add_argument("--losses", nargs="+", default=[name for name in STYLE_TERMS if name != "gram"])
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--steps", type=int, default=60)
     arguments = parser.parse_args()
-    folders = [ROOT / "examples", *([arguments.images] if arguments.images else [])]
-    files = [path for folder in folders for path in sorted(folder.iterdir())]
+    files = sorted((arguments.images or ROOT / "examples").iterdir())
     contents = [x for x in files if x.stem.startswith("content") or x.name == "cat.jpg"]
     styles = [x for x in files if x.stem.startswith("style") or x.name in ("cypresses.jpg", "waves.jpg")]
     print("| features | loss | pair | factor |\n|---|---|---|---|")

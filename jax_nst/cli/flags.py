@@ -15,7 +15,7 @@ from jax_nst.runtime.files import FileError
 from jax_nst.sweeps.grid import SETTINGS, Grid
 from jax_nst.sweeps.job import SWEEP, Job, make_job
 from jax_nst.sweeps.settings import written_by_sweep
-from jax_nst.transfer.config import Config
+from jax_nst.transfer.config import Config, uses_seed
 
 USAGE = """\
 Repaints a photograph in the style of a painting.
@@ -160,7 +160,7 @@ def to_job(values: Mapping[str, Any]) -> Job:
             if len(parsed) > 1:
                 varied[name] = parsed
         else:
-            settings[name] = tuple(given) if kind is tuple else given
+            settings[name] = _values(name, [",".join(given)], kind, item)[0] if kind is tuple else given
     if values["blend"]:
         varied["blend"] = _values("blend", values["blend"], tuple, float)
     images, is_written = {}, written_by_sweep(values["output"] or SWEEP)
@@ -234,7 +234,7 @@ def _placeholder(flag: flags.Flag) -> str:
         "comma separated list of strings": "A,B",
         "multi string": "VALUE,...",
     }
-    if flag.name in ("style_layer_weights", "blend"):
+    if flag.name in ("style_layer_weights", "style_angle", "blend"):
         return "X,X"
     return named.get(flag.flag_type(), "VALUE")
 
@@ -262,9 +262,9 @@ def check_together(values: Mapping[str, Any], job: Job) -> None:
     if values["resume_anyway"] and not values["resume"]:
         raise ValueError("--resume_anyway has no use without --resume; add that, or leave it out")
     useless: dict[str, str] = {}
-    noisy = "seed" in job.axes or any(item.config.init == "noise" for item in job.items)
+    noisy = "seed" in job.axes or any(uses_seed(item.config) for item in job.items)
     if job.config.seed and not noisy:
-        useless["seed"] = "only --init noise uses it"
+        useless["seed"] = "only --init noise, --init_noise and --noise use it"
     if len(job.items) > 1:
         useless["history"] = "a sweep writes history.npz into its folder"
         useless["save_every"] = "a sweep saves as each batch ends"

@@ -25,6 +25,9 @@ from jax_nst.images.encode import save_image as save_image
 from jax_nst.images.find import find_images as find_images
 from jax_nst.images.label_masks import masks_of as masks_of
 from jax_nst.images.label_masks import same_label as same_label
+from jax_nst.images.noise import blur as blur
+from jax_nst.images.noise import grain as grain
+from jax_nst.images.noise import white_noise as white_noise
 from jax_nst.images.picture import MAX_SIZE as MAX_SIZE
 from jax_nst.images.picture import ImageError as ImageError
 from jax_nst.images.picture import Picture as Picture
@@ -37,3 +40,5 @@ from jax_nst.images.resize import fit_size as fit_size
 from jax_nst.images.resize import resize as resize
 from jax_nst.images.resize import resize_picture as resize_picture
 from jax_nst.images.resize import shrink as shrink
+from jax_nst.images.rotate import rotate as rotate
+from jax_nst.images.rotate import rotated_shape as rotated_shape

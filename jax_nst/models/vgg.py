@@ -33,6 +33,7 @@ STYLE_LAYERS = {
     "vgg19-lite": ("relu1_1", "relu2_1", "relu3_1"),
 }
 POOLINGS = ("max", "average")
+PADDINGS = ("zeros", "replicate")
 
 BGR_MEAN = (103.939, 116.779, 123.68)
 
@@ -95,12 +96,14 @@ class VGG(nn.Module):
       layers: the names of the features to return.
       pooling: `max`, as trained, or `average`, as Gatys et al. prefer.
       precision: of the features, one of `extractor.PRECISIONS`.
+      padding: of the pixels, one of `PADDINGS`; all other convolutions are padded with zeros.
     """
 
     network: str
     layers: tuple[str, ...]
     pooling: str = "max"
     precision: str = "float32"
+    padding: str = "zeros"
 
     def setup(self) -> None:
         """The convolutions, named as the paper does."""
@@ -112,6 +115,7 @@ class VGG(nn.Module):
             layer = nn.Conv(
                 kernel_shape(conv)[-1],
                 (3, 3),
+                padding="VALID" if self._is_replicated(conv) else "SAME",
                 dtype=dtype,
                 precision=precision,
                 promote_dtype=functools.partial(_promote, unit_of(self.precision)),
@@ -140,11 +144,16 @@ class VGG(nn.Module):
         features = {}
         for conv in needed_convs(self.network, self.layers):
             if int(conv[4]) == number:
+                if self._is_replicated(conv):
+                    x = jnp.pad(x, ((1, 1), (1, 1), (0, 0)), mode="edge")
                 x = features[conv] = getattr(self, conv)(x)
                 x = features[conv.replace("conv", "relu")] = relu(x)
         if number < self.blocks[-1]:
             x = pool(x, self.pooling)
         return x, {layer: features[layer] for layer in self.layers if layer in features}
+
+    def _is_replicated(self, conv: str) -> bool:
+        return conv == "conv1_1" and self.padding == "replicate"
 
 
 def _promote(unit: float, *arrays: Any, **settings: Any) -> list[Any]:
@@ -173,8 +182,8 @@ def network_of(params: Params) -> str:
     return "vgg16" if deeper else "vgg19"
 
 
-def _stages(layers: Sequence[str], *, network: str, pooling: str, precision: str) -> list[Stage]:
-    module = VGG(network, tuple(layers), pooling, precision)
+def _stages(layers: Sequence[str], *, network: str, settings: tuple[str, ...]) -> list[Stage]:
+    module = VGG(network, tuple(layers), *settings)
 
     def stage(params: Params, x: jax.Array, *, number: int) -> Any:
         variables = {"params": params, "winograd": params.get("winograd", {})}
@@ -209,13 +218,20 @@ def _plain(params: Params) -> Params:
 
 
 def vgg(
-    network: str, *, pooling: str = "max", precision: str = "float32", use_winograd: bool = False
+    network: str,
+    *,
+    pooling: str = "max",
+    padding: str = "zeros",
+    precision: str = "float32",
+    use_winograd: bool = False,
 ) -> Extractor:
     """A VGG as an extractor; its params come from `weights.load_params`.
 
     Args:
       network: one of `CONVOLUTIONS`.
       pooling: `max`, as trained, or `average`, as Gatys et al. prefer.
+      padding: around the pixels, `zeros`, as trained, or `replicate`: the pixels of the border repeated.
+        Other convolutions are padded with zeros.
       precision: of the features, one of `extractor.PRECISIONS`; in float16 they are stored divided by 32.
       use_winograd: convolve wide layers by Winograd's algorithm, for CPUs. Not in bfloat16 or float16: its
         sums and differences would cost most of the digits.
@@ -232,14 +248,19 @@ def vgg(
       ('relu1_1', 'relu2_1', 'relu3_1')
     """
     check_network(network)
-    for name, value, choices in (("pooling", pooling, POOLINGS), ("precision", precision, PRECISIONS)):
+    for name, value, choices in (
+        ("pooling", pooling, POOLINGS),
+        ("padding", padding, PADDINGS),
+        ("precision", precision, PRECISIONS),
+    ):
         if value not in choices:
             raise ValueError(f"unknown {name} {value!r}; the valid ones are {', '.join(choices)}")
-    return _make(network, pooling, precision, use_winograd and dtype_of(precision) is None)
+    return _make(network, pooling, padding, precision, use_winograd and dtype_of(precision) is None)
 
 
 @functools.cache
-def _make(network: str, pooling: str, precision: str, use_winograd: bool) -> Extractor:
+def _make(network: str, pooling: str, padding: str, precision: str, use_winograd: bool) -> Extractor:
+    settings = pooling, precision, padding
     dtype, options = dtype_of(precision), {}
     if dtype is not None:
         options = {"prepare": functools.partial(_cast, dtype=dtype)}
@@ -250,7 +271,7 @@ def _make(network: str, pooling: str, precision: str, use_winograd: bool) -> Ext
         layers=LAYERS[network],
         content_layers=CONTENT_LAYERS[network],
         style_layers=STYLE_LAYERS[network],
-        stages=functools.partial(_stages, network=network, pooling=pooling, precision=precision),
+        stages=functools.partial(_stages, network=network, settings=settings),
         radius=2 * -(-max(CONVOLUTIONS[network]) // 2),  # even
         smallest_side=_smallest_side,
         coarsest_size=128 if network == "vgg19-lite" else 256,

@@ -51,6 +51,17 @@ def as_reals(name: str, value: Any) -> tuple[float, ...]:
     return tuple(as_real(name, number) for number in value)
 
 
+def as_wholes(name: str, value: Any, least: int, most: int) -> tuple[int, ...]:
+    """The whole numbers of a list, a tuple or an array of one axis, each from `least` to `most`.
+
+    Raises:
+      ValueError: it is none of these, or holds what is no such number.
+    """
+    if not isinstance(value, list | tuple) and getattr(value, "ndim", 0) != 1:
+        raise ValueError(f"{name} must be a tuple of whole numbers, not {shown(value)}")
+    return tuple(as_whole(name, number, least, most) for number in value)
+
+
 def as_names(name: str, value: Any) -> tuple[str, ...]:
     """The strings of a list or tuple, or of one string that separates them by commas.
 

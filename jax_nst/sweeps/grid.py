@@ -7,9 +7,10 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from jax_nst.transfer.config import COLORS, INITS, Config, as_masks, is_path
+from jax_nst.transfer.config import COLORS, INITS, Config, uses_seed
+from jax_nst.transfer.conversion import as_masks, is_path
 from jax_nst.transfer.masks import Mask, MaskLike, described_masks
-from jax_nst.transfer.pictures import blend_shares
+from jax_nst.transfer.pictures import blend_shares, style_scales
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,8 +30,12 @@ class Grid:
       style_layer_weights: as `Config.style_layer_weights`.
       color: as `Config.color`.
       color_amount: as `Config.color_amount`.
+      style_angle: as `Config.style_angle`.
       init: as `Config.init`.
-      seed: as `Config.seed`; only a start from noise uses it.
+      init_blur: as `Config.init_blur`.
+      init_noise: as `Config.init_noise`.
+      noise: as `Config.noise`.
+      seed: as `Config.seed`; only a start from noise, `init_noise` and `noise` use it.
       zip: pairs the values, the first with the first, instead of combining all with all; a single value
         is used for all.
 
@@ -49,10 +54,14 @@ class Grid:
     style_weight: tuple[float | str, ...] = ()
     tv_weight: tuple[float, ...] = ()
     style_layer_weights: tuple[tuple[float, ...], ...] = ()
+    style_angle: tuple[tuple[float, ...], ...] = ()
     mask: tuple[tuple[MaskLike, ...], ...] = ()
     color: tuple[str, ...] = ()
     color_amount: tuple[float, ...] = ()
     init: tuple[str, ...] = ()
+    init_blur: tuple[float, ...] = ()
+    init_noise: tuple[float, ...] = ()
+    noise: tuple[float, ...] = ()
     seed: tuple[int, ...] = ()
     zip: bool = False
 
@@ -138,13 +147,17 @@ _PARSERS: dict[str, Callable[[str, Any], Any]] = {
     "style_weight": lambda name, value: os.fspath(value) if is_path(value) else _number(name, value),
     "tv_weight": _number,
     "style_layer_weights": _numbers,
+    "style_angle": _numbers,
     "mask": as_masks,
     "color": _color,
     "color_amount": _number,
     "init": _text,
+    "init_blur": _number,
+    "init_noise": _number,
+    "noise": _number,
     "seed": _whole_number,
 }
-_LISTS = ("blend", "style_layer_weights")
+_LISTS = ("blend", "style_layer_weights", "style_angle")
 
 SETTINGS = tuple(field.name for field in dataclasses.fields(Grid) if field.name not in ("blend", "zip"))
 """The fields of `Config` that may vary."""
@@ -188,6 +201,7 @@ def make_items(grid: Grid, num_contents: int, num_styles: int, config: Config) -
         point = dict(zip(axes, values, strict=True))
         blend = point.get("blend")
         styles = tuple(range(num_styles)) if blend is not None else (point["style"],)
+        style_scales(config, 1, len(styles))  # raises if there is not one size for each
         settings = {name: point[name] for name in SETTINGS if name in point}
         items.append(
             GridItem(
@@ -204,13 +218,13 @@ def make_items(grid: Grid, num_contents: int, num_styles: int, config: Config) -
 
 def _check_seeds(items: list[GridItem]) -> None:
     """Raises ValueError if seeds vary, and nothing uses them."""
-    if any(item.config.init == "noise" for item in items):
+    if any(uses_seed(item.config) for item in items):
         return
     others = {tuple(value for name, value in item.values.items() if name != "seed") for item in items}
     if len(others) < len(items):
         raise ValueError(
-            "seed varies, but only a start from noise uses it, so the pictures would be equal; "
-            "start from noise (init), or give one seed"
+            "seed varies, but only a start from noise, init_noise and noise use it, so the pictures would "
+            "be equal; start from noise (init), or give one seed"
         )
 
 

@@ -15,18 +15,18 @@ from jax_nst.runtime.platform import Platform
 from jax_nst.sweeps.grid import GridItem
 from jax_nst.transfer import engine
 from jax_nst.transfer.checkpoint import Saved, Store
-from jax_nst.transfer.colors import color_of
 from jax_nst.transfer.config import Config
+from jax_nst.transfer.item import Item, make_item
 from jax_nst.transfer.layout import OnePicture, in_batches
 from jax_nst.transfer.masks import Regions
 from jax_nst.transfer.network import Network
 from jax_nst.transfer.outcome import Outcome, failed
-from jax_nst.transfer.pictures import Source, Start
+from jax_nst.transfer.pictures import Source
 from jax_nst.transfer.plan import Plan, check_state_fits, plan_many, plan_one
 from jax_nst.transfer.programs import ITEMS, on_all_devices, state_shapes
 from jax_nst.transfer.snapshot import Snapshot
-from jax_nst.transfer.spec import Level, Spec, regions_of, resolve, resolve_level_weights
-from jax_nst.transfer.targets import Item, Preparation
+from jax_nst.transfer.spec import Level, Spec, regions_of, resolve
+from jax_nst.transfer.targets import Preparation
 from jax_nst.transfer.terms import resolve_loss_names
 
 
@@ -154,12 +154,10 @@ def _group_by_spec(
                 raise ValueError(source.error)
             regions = _regions(config, source.shape, loaded)
             spec = resolve(config, network.extractor, source.shape, platform, len(regions))
-            weights = resolve_level_weights(config, spec)
+            resolved[number] = make_item(config, spec, content, styles, shares, regions)
         except ValueError as error:
             bad.append(failed(number, error, resolve_loss_names(config, network.extractor)))
             continue
-        start = Start(config.init, config.seed)
-        resolved[number] = Item(content, styles, shares, weights, start, color_of(config), regions)
         groups.setdefault(spec, []).append(number)
     return groups, resolved, bad
 

@@ -1,7 +1,6 @@
 """Settings, their defaults and their validation; the one source of the command line's defaults."""
 
 import dataclasses
-import os
 from typing import Any
 
 import optax
@@ -10,18 +9,18 @@ from jax_nst.images import MAX_SIZE
 from jax_nst.losses import CONTENT_TERMS, RECIPE_NAMES, STYLE_TERMS, Recipe
 from jax_nst.models.extractor import PRECISIONS, Extractor
 from jax_nst.models.partition import REMATS
-from jax_nst.models.vgg import POOLINGS
+from jax_nst.models.vgg import PADDINGS, POOLINGS
 from jax_nst.optim import OPTIMIZERS, PAIRS
-from jax_nst.runtime.values import as_names, as_path, as_real, as_reals, as_whole, shown
-from jax_nst.transfer.masks import Mask, MaskLike, described_masks, parse_mask
+from jax_nst.runtime.values import shown
+from jax_nst.transfer.conversion import converted
+from jax_nst.transfer.masks import Mask, MaskLike, described_masks
+from jax_nst.transfer.ratios import parse_ratios
 
 FEATURES = ("auto", "vgg19", "vgg16", "vgg19-lite", "wavelet")
 INITS = ("content", "style", "noise")
 COLORS = ("keep", "match", "style")
 
 DEFAULT_SIZE = 512
-MAX_SCALES = 16
-MAX_RATIO = 100.0  # of the sides of a cropped content
 MAX_FLOAT = 1e38  # what float32 holds
 PATIENCE = 20  # steps, see tolerance
 
@@ -63,6 +62,16 @@ class Config:
     )
     style_scale: float | None = _setting(
         None, "longer side of the style relative to that of the picture, instead of style_size"
+    )
+    style_sizes: tuple[int, ...] | None = _setting(
+        None,
+        "longer side of each of several styles that make one, in pixels, separated by commas, instead of "
+        "style_size; one for each style",
+    )
+    style_angle: tuple[float, ...] | None = _setting(
+        None,
+        "angles in degrees, separated by commas: the style is the mean of copies rotated by each, "
+        "counterclockwise, so that strokes run in all these directions (default: 0)",
     )
     features: str | Extractor = _setting(
         "auto",
@@ -137,11 +146,9 @@ class Config:
     )
     mask: tuple[MaskLike, ...] | None = _setting(
         None,
-        "regions of the content and where their style comes from, CONTENT.png:STYLE.png, several separated "
-        "by commas: white parts of the first, a mask of the content, take the style of the white parts of "
-        "the second, a mask of the style, or without it of the whole style; flat colours are labels of "
-        "regions; :picture=PAINTING.jpg gives a region a style of its own, :weight=X a factor, and what "
-        "no mask covers is left as it is (default: no masks)",
+        "regions and their style, CONTENT.png:STYLE.png, separated by commas: what is white in the first takes "
+        "the style of what is white in the second, or without it of all; flat colours are labels; more "
+        ":picture=PAINTING.jpg, :weight=X; what no mask covers is left as it is (default: no masks)",
     )
     color: str = _setting(
         "style",
@@ -153,6 +160,11 @@ class Config:
         1.0, "how far color keep or match goes, from 0, which is as color style, to 1"
     )
     pooling: str = _setting("max", f"pooling of the VGG, one of {', '.join(POOLINGS)}")
+    padding: str = _setting(
+        "zeros",
+        f"of the picture for the VGG's first convolution, one of {', '.join(PADDINGS)}; zeros, as trained, "
+        "may leave a faint rim; replicate repeats the pixels of the border",
+    )
     precision: str = _setting(
         "auto",
         f"of the features, one of auto, {', '.join(PRECISIONS)}; auto: float32 on a CPU, bfloat16 on a "
@@ -164,8 +176,19 @@ class Config:
         f"{', '.join(REMATS)}; block1 is the first block of the network; auto takes the first that fits",
     )
     init: str = _setting("content", f"where to start: {', '.join(INITS)}, or the path of an image")
+    init_blur: float = _setting(
+        0.0, "the picture to start from is blurred: standard deviation in pixels of the full size"
+    )
+    init_noise: float = _setting(
+        0.0, "the picture to start from gets noise of this standard deviation, from 0 to 1"
+    )
+    noise: float = _setting(
+        0.0,
+        "the content gets grain of this standard deviation, from 0 to 1, so that flat areas get strokes; "
+        "0.05 is a good value",
+    )
     seed: int = _setting(
-        0, "seed of the noise to start from; same seed, same machine and cores, same picture"
+        0, "seed of the noise that is asked for; same seed, same machine and cores, same picture"
     )
     save_every: int = _setting(0, "save the best picture so far every so many steps; 0: only at the end")
 
@@ -175,7 +198,7 @@ class Config:
         return self.style_weight if isinstance(self.style_weight, str) else None
 
     def __post_init__(self) -> None:
-        for name, value in _converted(self).items():
+        for name, value in converted(self).items():
             object.__setattr__(self, name, value)
         _check_choice("features", self.features, FEATURES, Extractor)
         _check_choice("recipe", self.recipe, RECIPE_NAMES, Recipe)
@@ -183,6 +206,7 @@ class Config:
         _check_choice("lbfgs_pairs", self.lbfgs_pairs, PAIRS)
         _check_choice("color", self.color, COLORS)
         _check_choice("pooling", self.pooling, POOLINGS)
+        _check_choice("padding", self.padding, PADDINGS)
         _check_choice("precision", self.precision, ("auto", *PRECISIONS))
         _check_choice("remat", self.remat, ("auto", *REMATS))
         _check_numbers(self)
@@ -199,106 +223,7 @@ class Config:
             raise ValueError(f"init must be {', '.join(INITS)}, or the path of an image, not empty")
 
 
-_WHOLE = {
-    "size": (1, MAX_SIZE),
-    "style_size": (1, MAX_SIZE),
-    "steps": (1, 2**31 - 2),
-    "save_every": (0, 2**31 - 1),
-    "seed": (0, 2**32 - 1),
-}
-"""Whole numbers -> the least and the most."""
-
 _WEIGHTS = ("content_weight", "style_weight", "tv_weight")
-_REAL = ("content_weight", "tv_weight", "style_scale", "tolerance", "learning_rate", "color_amount")
-_NAMES = ("style_loss", "content_loss", "content_layers", "style_layers", "crop")
-_PATHS = ("weights", "init")
-
-
-def _converted(config: Config) -> dict[str, Any]:
-    """Values of the types that the fields declare, so that equal settings are equal.
-
-    Raises:
-      ValueError: a value has another type, or a whole number is out of its range.
-    """
-    converters = {name: lambda name, value: as_whole(name, value, *_WHOLE[name]) for name in _WHOLE}
-    converters |= dict.fromkeys(_REAL, as_real) | dict.fromkeys(_NAMES, as_names)
-    converters |= dict.fromkeys(_PATHS, as_path)
-    converters |= {"style_layer_weights": as_reals, "scales": _as_scales}
-    converters |= {"mask": as_masks, "style_weight": as_weight}
-    optional = {field.name for field in dataclasses.fields(Config) if field.default is None}
-    values = {name: getattr(config, name) for name in converters}
-    return {
-        name: converters[name](name, value)
-        for name, value in values.items()
-        if value is not None or name not in optional
-    }
-
-
-def as_weight(name: str, value: Any) -> float | str:
-    """A number, or the path of a map.
-
-    Raises:
-      ValueError: it is neither; a number as text is none.
-    """
-    return as_path(name, value) if is_path(value) else as_real(name, value)
-
-
-def is_path(value: Any) -> bool:
-    """Whether a value can be the path of an image, and is not a number as text."""
-    try:
-        float(value if isinstance(value, str) else "a path")
-    except ValueError:
-        return isinstance(value, str | os.PathLike)
-    return False
-
-
-def as_masks(name: str, value: Any) -> tuple[MaskLike, ...]:
-    """The masks of a list or tuple, or of one string that separates them by commas, or a single one.
-
-    Raises:
-      ValueError: there is none, or one is none.
-    """
-    masks = (value,) if isinstance(value, Mask) else value
-    if isinstance(masks, str):
-        masks = as_names(name, masks)
-    if not (isinstance(masks, list | tuple) and masks and all(isinstance(x, str | Mask) for x in masks)):
-        raise ValueError(f"{name} must be masks, or paths of masks, not {shown(value)}")
-    for mask in masks:
-        parse_mask(mask)
-    return tuple(masks)
-
-
-def _as_scales(name: str, value: Any) -> str:
-    """`auto`, or the number of scales as a string, from a string or a number."""
-    message = f"{name} must be auto, or from 1 to {MAX_SCALES}, not {shown(value)}"
-    if value == "auto":
-        return "auto"
-    try:
-        number = int(value) if isinstance(value, str) else as_whole(name, value, 1, MAX_SCALES)
-    except ValueError:
-        raise ValueError(message) from None
-    if not 1 <= number <= MAX_SCALES:
-        raise ValueError(message)
-    return str(number)
-
-
-def parse_ratios(crop: tuple[str, ...]) -> tuple[float, ...]:
-    """Width over height of each of the proportions, such as `4:3`.
-
-    Raises:
-      ValueError: one is not of that form, or out of range.
-    """
-    ratios = []
-    for text in crop:
-        width, _, height = text.partition(":")
-        try:
-            ratio = float(width) / float(height)
-        except (ValueError, ZeroDivisionError):
-            ratio = 0.0
-        if not 1 / MAX_RATIO <= ratio <= MAX_RATIO:
-            raise ValueError(f"crop must be proportions such as 4:3,3:4, not {shown(text)}")
-        ratios.append(ratio)
-    return tuple(ratios)
 
 
 def _check_numbers(config: Config) -> None:
@@ -319,6 +244,12 @@ def _check_numbers(config: Config) -> None:
         raise ValueError(f"tolerance must be zero or more, and less than 1, not {config.tolerance}")
     if not 0 <= config.color_amount <= 1:
         raise ValueError(f"color_amount must be from 0 to 1, not {config.color_amount}")
+    for name, most in (("init_blur", MAX_SIZE), ("init_noise", 1), ("noise", 1)):
+        if not 0 <= getattr(config, name) <= most:
+            raise ValueError(f"{name} must be from 0 to {most}, not {getattr(config, name)}")
+    angles = config.style_angle
+    if angles is not None and not (angles and all(-360 <= angle <= 360 for angle in angles)):
+        raise ValueError(f"style_angle must be angles from -360 to 360 degrees, not {shown(angles)}")
 
 
 def _check_together(config: Config) -> None:
@@ -329,6 +260,14 @@ def _check_together(config: Config) -> None:
         )
     if config.style_scale is not None and config.style_size is not None:
         raise ValueError("style_size and style_scale both say how large the style is; leave one out")
+    if config.style_sizes is not None and (config.style_scale is not None or config.style_size is not None):
+        raise ValueError(
+            "style_sizes say how large each style is; leave them out, or style_size and style_scale"
+        )
+    if config.init == "noise" and (config.init_blur or config.init_noise):
+        raise ValueError(
+            "init_blur and init_noise change a picture to start from, but init is noise; leave one out"
+        )
     if config.learning_rate is not None and not isinstance(config.optimizer, str):
         raise ValueError("learning_rate is that of a named optimizer; set it in the one you pass")
     if config.lbfgs_pairs != PAIRS[0] and config.optimizer != "lbfgs":
@@ -337,6 +276,11 @@ def _check_together(config: Config) -> None:
         raise ValueError(
             "color_amount has no effect with color style; choose color keep or match, or leave it out"
         )
+
+
+def uses_seed(config: Config) -> bool:
+    """Whether there is noise in the run."""
+    return config.init == "noise" or config.init_noise > 0 or config.noise > 0
 
 
 def _check_choice(name: str, value: Any, choices: tuple[str, ...], *types: type) -> None:

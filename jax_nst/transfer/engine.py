@@ -10,6 +10,7 @@ import numpy as np
 
 from jax_nst.runtime.interrupts import AbandonedError, held_interrupts, in_background
 from jax_nst.transfer.config import PATIENCE
+from jax_nst.transfer.item import Item
 from jax_nst.transfer.loop import Stop, steps_in_chunks
 from jax_nst.transfer.outcome import Callback, Outcome, Progress, failed
 from jax_nst.transfer.plan import Plan
@@ -26,7 +27,6 @@ from jax_nst.transfer.snapshot import (
     steps_before,
 )
 from jax_nst.transfer.spec import Level, Spec
-from jax_nst.transfer.targets import Item
 
 _LONG = 2.0
 """Seconds after which a chunk of steps is not waited for when the run is to stop."""
@@ -173,7 +173,7 @@ def _set_up(
 ) -> tuple[Snapshot, Plan, tuple[Any, ...]]:
     """The snapshot with its items in their slots, the plan of the level, and arguments of its loop."""
     plan = plan_for(spec.levels[now.level])
-    plan.preparation.forget(but={item.content for _, item in batch})
+    plan.preparation.forget(but={item.pixels_key for _, item in batch})
     prepared, used, finish, failures = [], {}, {}, dict(now.failures)
     # Items that have failed keep their slots, which all processes must agree on.
     for number, slot in enumerate(plan.layout.slots(batch)):

@@ -10,8 +10,8 @@ from jax.sharding import Mesh
 
 from jax_nst.losses import LossWeights, Targets
 from jax_nst.optim import State, to_pixels
+from jax_nst.transfer.item import Item, Prepared
 from jax_nst.transfer.programs import ByShape, StepPrograms, Tables, state_shapes
-from jax_nst.transfer.targets import Item, Prepared
 
 _pixels_of = ByShape(to_pixels, {})
 

@@ -20,6 +20,10 @@ from jax_nst.runtime.platform import Platform, current_platform
 from jax_nst.transfer.config import Config
 from jax_nst.transfer.terms import resolve_terms
 
+_OF_A_NETWORK = {"weights": None, "pooling": "max", "padding": "zeros", "precision": "auto"}
+"""Settings of a network that is named -> their defaults."""
+_OF_A_VGG = ("weights", "pooling", "padding")
+
 
 class Network(NamedTuple):
     """An extractor with its params."""
@@ -40,7 +44,7 @@ def load_network(
     """The extractor that the config asks for, with its params.
 
     Args:
-      config: `features`, `weights`, `recipe`, `pooling`, `precision` and the layers count.
+      config: `features`, `weights`, `recipe`, `pooling`, `padding`, `precision` and the layers count.
       params: of the network, instead of those of a file.
       platform: what the device wants; the current one if None.
       quiet: no progress bar of a download.
@@ -52,14 +56,16 @@ def load_network(
     """
     platform = platform or current_platform()
     if isinstance(config.features, Extractor):
-        for name, default in (("weights", None), ("pooling", "max"), ("precision", "auto")):
+        for name, default in _OF_A_NETWORK.items():
             if getattr(config, name) != default:
                 raise ValueError(f"{name} is that of a named network; set it in the extractor you pass")
         return _given(config, config.features, params)
     if config.features == "wavelet":
-        if config.weights or config.pooling != "max" or params is not None:
+        of_vgg = any(getattr(config, name) != _OF_A_NETWORK[name] for name in _OF_A_VGG)
+        if of_vgg or params is not None:
             raise ValueError(
-                "weights, params and pooling are those of a VGG, but features are wavelet; leave one out"
+                f"params, {', '.join(_OF_A_VGG[:-1])} and {_OF_A_VGG[-1]} are those of a VGG, but features "
+                "are wavelet; leave one out"
             )
         return _given(config, wavelet(precision=_precision(config, platform)), {})
     if params is not None:
@@ -105,8 +111,13 @@ def _precision(config: Config, platform: Platform) -> str:
 
 
 def _vgg(name: str, config: Config, platform: Platform) -> Extractor:
-    precision = _precision(config, platform)
-    return vgg(name, pooling=config.pooling, precision=precision, use_winograd=platform.winograd)
+    return vgg(
+        name,
+        pooling=config.pooling,
+        padding=config.padding,
+        precision=_precision(config, platform),
+        use_winograd=platform.winograd,
+    )
 
 
 def _recipe_network(config: Config) -> str | None:

@@ -124,3 +124,12 @@ def entries_of(spec: Spec, traces: Sequence[Trace], since: int = 0) -> list[dict
         | dict(zip(spec.loss_names, map(float, losses), strict=True))
         for i, (at, losses) in enumerate(zip(last.seconds[since:], last.losses[since:], strict=True))
     ]
+
+
+def history_of(spec: Spec, outcome: Outcome) -> list[dict[str, float]]:
+    """The entries of all levels; see `Result.history`."""
+    return [
+        entry
+        for count in range(1, len(outcome.traces) + 1)
+        for entry in entries_of(spec, outcome.traces[:count])
+    ]

@@ -6,21 +6,25 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jax_nst.images import (
     Picture,
+    blur,
     bounded_size,
     checked_pixels,
     cover,
     crop,
     crop_shape,
     fit_size,
+    grain,
     load_bounded,
     read_head,
     resize,
     resize_picture,
+    rotate,
+    rotated_shape,
+    white_noise,
 )
 from jax_nst.models.extractor import Extractor
 from jax_nst.runtime.values import as_reals
@@ -53,6 +57,30 @@ class Start(NamedTuple):
     """As `Config.init`."""
     seed: int
     """Of the noise."""
+    blur: float = 0.0
+    """Standard deviation of a Gaussian, relative to the longer side."""
+    noise: float = 0.0
+    """Standard deviation of noise added."""
+
+
+class Grain(NamedTuple):
+    """Noise that is added to a content."""
+
+    shape: tuple[int, int]
+    """(height, width) at which it is made: of the picture at its full size."""
+    amount: float
+    """Standard deviation."""
+    seed: int
+
+
+def start_of(config: Config, size: int) -> Start:
+    """Where a run begins whose picture has a longer side of `size` pixels."""
+    return Start(config.init, config.seed, config.init_blur / size, config.init_noise)
+
+
+def grain_of(config: Config, shape: tuple[int, int]) -> Grain | None:
+    """The noise in a content whose picture has `shape` (height, width), if there is any."""
+    return Grain(shape, config.noise, config.seed) if config.noise else None
 
 
 def files_of(config: Config) -> dict[str, str]:
@@ -113,6 +141,7 @@ def load_style(style: PictureLike, config: Config) -> np.ndarray:
     def wanted(shape: tuple[int, ...]) -> int:
         size = config.size or DEFAULT_SIZE  # of the largest picture
         size = config.style_size or math.ceil((config.style_scale or 1) * size)
+        size = max(config.style_sizes or (size,))
         # A long style may be used larger, see `style_shape`.
         return max(size, math.ceil(_ENOUGH * max(shape[:2]) / min(shape[:2])))
 
@@ -131,23 +160,51 @@ def read_content(content: PictureLike, config: Config) -> np.ndarray:
     return checked_pixels("content", content)
 
 
-def fit_content(level: Level, content: Pixels) -> np.ndarray:
+def fit_content(level: Level, content: Pixels, added: Grain | None = None) -> np.ndarray:
     """The content, checked, at the shape of the picture; cropped if that has other proportions."""
     pixels = checked_pixels("content", content)
-    height, width = level.shape
-    if fit_size(pixels.shape, level.size) != level.shape:
+    if added is None:
+        return _fitted(pixels, level.shape)
+    pixels = _fitted(pixels, added.shape) + added.amount * grain(added.shape, added.seed)
+    return resize(np.clip(pixels, 0, 1), level.shape)
+
+
+def _fitted(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    height, width = shape
+    if fit_size(pixels.shape, max(shape)) != shape:
         pixels = crop(pixels, width / height)
-    return resize(pixels, level.shape)
+    return resize(pixels, shape)
 
 
-def fit_style(extractor: Extractor, level: Level, style: Pixels) -> np.ndarray:
-    """The style, checked, at its size for a picture of that level."""
+def fit_style(extractor: Extractor, level: Level, style: Pixels, scale: float | None = None) -> np.ndarray:
+    """The style, checked, at its size for a picture of that level; see `style_shape`."""
     pixels = checked_pixels("style", style)
-    return resize(pixels, style_shape(extractor, level, pixels.shape))
+    return resize(pixels, style_shape(extractor, level, pixels.shape, scale))
 
 
-def style_shape(extractor: Extractor, level: Level, shape: tuple[int, ...]) -> tuple[int, int]:
+def rotated_style(extractor: Extractor, level: Level, fitted: np.ndarray, angle: float) -> np.ndarray:
+    """A style as `fit_style` gives it, rotated by an angle in degrees; its strokes keep their size."""
+    check_rotated(extractor, level, fitted.shape, angle)
+    return rotate(fitted, angle)
+
+
+def check_rotated(extractor: Extractor, level: Level, shape: tuple[int, ...], angle: float) -> None:
+    """Raises ValueError if a style, fitted to `shape` [H, W, ...], is too small when rotated."""
+    what = f"the style image, rotated by {angle:g} degrees and without its corners,"
+    remedy = "give a larger style_size, or other angles"
+    check_side(what, level, extractor, rotated_shape(shape, angle), remedy)
+
+
+def style_shape(
+    extractor: Extractor, level: Level, shape: tuple[int, ...], scale: float | None = None
+) -> tuple[int, int]:
     """(height, width) for a picture of that level of a style of `shape` [H, W, 3].
+
+    Args:
+      extractor: the network.
+      level: of the picture; says how large styles are.
+      shape: of the style.
+      scale: longer side relative to that of the picture, of a style with a size of its own.
 
     Raises:
       ValueError: it is too small for the network.
@@ -155,10 +212,11 @@ def style_shape(extractor: Extractor, level: Level, shape: tuple[int, ...]) -> t
     own = max(shape[:2])
     # A long style in a small picture: large enough for the network.
     least = math.ceil(least_side(extractor, level) * own / min(shape[:2]))
+    scale = level.style_scale if scale is None else scale
     if level.style_size is not None:
         size = level.style_size
-    elif level.style_scale is not None:
-        size = min(MAX_SIZE, max(least, round(level.style_scale * level.size)))
+    elif scale is not None:
+        size = min(MAX_SIZE, max(least, round(scale * level.size)))
     else:
         size = min(max(least, level.size), own)
     fitted = fit_size(shape, size)
@@ -170,12 +228,23 @@ def starting_pixels(
     start: Start, content: np.ndarray, styles: Sequence[np.ndarray], shares: Sequence[float]
 ) -> np.ndarray:
     """`[H, W, 3]`, where the run begins. Of several styles, their mean by `shares`."""
+    pixels = _initial(start, content, styles, shares)
+    if start.blur:
+        pixels = blur(pixels, start.blur * max(pixels.shape[:2]))
+    if start.noise:
+        pixels = pixels + start.noise * white_noise(pixels.shape, start.seed)
+    return np.clip(pixels, 0, 1) if start.blur or start.noise else pixels
+
+
+def _initial(
+    start: Start, content: np.ndarray, styles: Sequence[np.ndarray], shares: Sequence[float]
+) -> np.ndarray:
+    """The picture to start from, or noise about grey."""
     shape = content.shape[:2]
     if start.init == "content":
         return content
     if start.init == "noise":
-        noise = jax.random.normal(jax.random.key(start.seed), content.shape, jnp.float32)
-        return np.asarray(jnp.clip(0.5 + 0.1 * noise, 0, 1))
+        return np.clip(0.5 + 0.1 * white_noise(content.shape, start.seed), 0, 1)
     if start.init == "style":
         mixed = sum(share * cover(style, shape) for share, style in zip(shares, styles, strict=True))
         return np.asarray(mixed, np.float32)
@@ -185,6 +254,22 @@ def starting_pixels(
 def _covering(own: tuple[int, ...], shape: tuple[int, ...]) -> int:
     """Longer side at which a picture of shape `own` covers `shape`."""
     return math.ceil(max(own[:2]) * max(shape[0] / own[0], shape[1] / own[1]))
+
+
+def style_scales(config: Config, size: int, num_styles: int) -> tuple[float, ...]:
+    """The longer side of each style relative to a picture of `size` pixels; none if all have one size.
+
+    Raises:
+      ValueError: there are sizes, but not one for each style.
+    """
+    if config.style_sizes is None:
+        return ()
+    if len(config.style_sizes) != num_styles:
+        raise ValueError(
+            f"style_sizes has {len(config.style_sizes)} sizes, but the number of styles that make one "
+            f"(blend) is {num_styles}; give a size for each"
+        )
+    return tuple(own / size for own in config.style_sizes)
 
 
 def blend_shares(blend: Sequence[float] | None, num_styles: int) -> tuple[float, ...]:

@@ -13,12 +13,13 @@ from jax.sharding import Mesh
 from jax_nst.losses.term import PIXELS
 from jax_nst.models.extractor import Extractor, Features, Params
 from jax_nst.runtime.memory import check_enough, first_that_fits, largest_that_fits, memory_limit
+from jax_nst.transfer.item import Item
 from jax_nst.transfer.layout import Layout, OnePicture, Sharded, in_batches, rows_needed
 from jax_nst.transfer.network import Network
 from jax_nst.transfer.pictures import Source
 from jax_nst.transfer.programs import Advance, Objects, StepPrograms, state_shapes, step_programs
 from jax_nst.transfer.spec import Level, Spec
-from jax_nst.transfer.targets import Item, Preparation
+from jax_nst.transfer.targets import Preparation
 
 _TIGHT = 0.2
 """Share of the memory from which a level is compiled before the run, to be sure that it fits."""

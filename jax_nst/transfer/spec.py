@@ -15,8 +15,9 @@ from jax_nst.models.extractor import Extractor
 from jax_nst.models.partition import REMATS
 from jax_nst.optim import make_optimizer
 from jax_nst.runtime.platform import Platform
-from jax_nst.transfer.config import DEFAULT_SIZE, Config, parse_ratios
+from jax_nst.transfer.config import DEFAULT_SIZE, Config
 from jax_nst.transfer.masks import Regions, load_regions
+from jax_nst.transfer.ratios import parse_ratios
 from jax_nst.transfer.terms import resolve_terms, resolve_weights
 
 _FACTOR = 2  # from one level to the next

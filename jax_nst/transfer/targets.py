@@ -1,68 +1,31 @@
 """Items and pictures -> the inputs of the engine: targets, starts and loss weights."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import numpy as np
 
-from jax_nst.images import resize
-from jax_nst.losses import LossWeights, Targets
+from jax_nst.images import resize, rotate
+from jax_nst.losses import Targets
 from jax_nst.losses.objective import Statistics, count_positions, layer_shapes
 from jax_nst.losses.regions import position_weights, region_targets
 from jax_nst.runtime.malloc import give_back
 from jax_nst.runtime.platform import Platform
-from jax_nst.transfer.colors import Color, finish_picture, seen_picture, seen_style
+from jax_nst.transfer.colors import finish_picture, seen_picture, seen_style
+from jax_nst.transfer.item import Item, Look, Prepared
 from jax_nst.transfer.masks import Region, Regions, check_proportions, fit_mask, keep_uncovered
 from jax_nst.transfer.network import Network
-from jax_nst.transfer.pictures import Source, Start, fit_content, fit_style, starting_pixels, style_shape
+from jax_nst.transfer.pictures import (
+    Source,
+    fit_content,
+    fit_style,
+    rotated_style,
+    starting_pixels,
+    style_shape,
+)
 from jax_nst.transfer.spec import Level
 from jax_nst.transfer.target_programs import check_style_fits, target_programs
-
-
-class Item(NamedTuple):
-    """One picture to be painted: the inputs that may differ between the items of one program."""
-
-    content: int
-    """Index of the content."""
-    styles: tuple[int, ...]
-    """Indices of the styles that make its style."""
-    shares: tuple[float, ...]
-    """Share of each of these styles; they add up to 1."""
-    loss_weights: Mapping[Level, LossWeights]
-    """At each level, on the host."""
-    start: Start
-    color: Color = Color()
-    regions: Regions = ()
-    """Where its style comes from; none for the whole style everywhere."""
-
-    @property
-    def content_key(self) -> Any:
-        """Items of one key share the targets of their content; it begins with the content."""
-        return self.content, self.color if self.color.mode == "keep" else None, self.regions
-
-    @property
-    def style_key(self) -> Any:
-        """Items of one key share the targets of their style."""
-        return self.styles, self.shares, self.recolored_by, self.regions
-
-    @property
-    def recolored_by(self) -> Any:
-        """The content that the colours of its styles depend on, and how; None if on none."""
-        return (self.content, self.color) if self.color.mode != "style" else None
-
-
-class Prepared(NamedTuple):
-    """Inputs of one item, ready for the devices."""
-
-    content: Targets
-    """Of the terms that refer to the content, and where the regions are."""
-    style: Targets
-    """Of the terms that refer to the style."""
-    start: np.ndarray
-    """`[H, W, 3]`."""
-    loss_weights: LossWeights
-
 
 _MOST_KEPT = 2**28
 """Bytes of the statistics of styles that a level keeps; others are computed anew for each content."""
@@ -88,7 +51,7 @@ class Preparation:
         layers = [layer for term in level.terms for layer in term.layers]
         self.positions = count_positions(network.extractor, network.params, (*level.shape, 3), layers)
         """How many each layer has; an argument of the programs of targets."""
-        self._pixels_cache: dict[int, np.ndarray] = {}
+        self._pixels_cache: dict[Any, np.ndarray] = {}
         self._content_cache: dict[Any, Targets] = {}
         self._style_cache: dict[Any, Targets] = {}
         self._statistics_cache: dict[Any, Statistics] = {}
@@ -104,7 +67,7 @@ class Preparation:
         if start is None:
             styles = []
             if item.start.init == "style":
-                styles = [self._style_pixels(item, index) for index in item.styles]
+                styles = [self._style_pixels(item, Look(index)) for index in item.styles]
             start = starting_pixels(item.start, seen_picture(item.color, pixels), styles, item.shares)
         return Prepared(content, style, resize(start, self.level.shape), item.loss_weights[self.level])
 
@@ -119,8 +82,8 @@ class Preparation:
 
         return finished
 
-    def forget(self, but: set[int]) -> None:
-        """Forgets the contents of earlier batches, which come one after the other.
+    def forget(self, but: set[Any]) -> None:
+        """Forgets the contents of earlier batches, which come one after the other, but for these keys.
 
         The targets of styles, which cost little from their statistics, are forgotten with them.
         """
@@ -144,15 +107,15 @@ class Preparation:
         return content, style
 
     def _content_pixels(self, item: Item) -> np.ndarray:
-        if item.content not in self._pixels_cache:
+        if item.pixels_key not in self._pixels_cache:
             shape, load, error = self._contents[item.content]
             if shape is None:
                 raise ValueError(error)
             pixels = load()
             if tuple(pixels.shape) != tuple(shape):
                 raise ValueError("the content is not of the size that its file says; save it anew")
-            self._pixels_cache[item.content] = fit_content(self.level, pixels)
-        return self._pixels_cache[item.content]
+            self._pixels_cache[item.pixels_key] = fit_content(self.level, pixels, item.grain)
+        return self._pixels_cache[item.pixels_key]
 
     def _content_targets(self, item: Item) -> Targets:
         if item.content_key not in self._content_cache:
@@ -185,22 +148,30 @@ class Preparation:
     def _targets_of_region(self, item: Item, region: Region | None) -> Targets:
         """The targets of the style of one region; None: of the whole picture."""
         own = region is not None and region.picture is not None
-        statistics = [self._statistics(item, index, region) for index in ((None,) if own else item.styles)]
-        shares = np.asarray((1.0,) if own else item.shares, np.float32)
-        return self._run(self._programs.style, statistics, shares, self.positions)
+        looks = [Look(None, None, angle) for angle in item.angles] if own else item.looks
+        statistics = [self._statistics(item, look, region) for look in looks]
+        shares = np.repeat(np.asarray((1.0,) if own else item.shares, np.float32), len(item.angles))
+        return self._run(self._programs.style, statistics, shares / len(item.angles), self.positions)
 
-    def _statistics(self, item: Item, index: int | None, region: Region | None) -> Statistics:
-        """Those of a style, or with no index of the region's own; of the part that its mask marks."""
+    def _statistics(self, item: Item, look: Look, region: Region | None) -> Statistics:
+        """Those of a style, or without an index, of the region's own; of the part that its mask marks."""
         mask = None if region is None else region.style_mask
-        key = index, item.recolored_by, None if mask is None and index is not None else region
+        key = look, item.recolored_by, None if mask is None and look.style is not None else region
         if key in self._statistics_cache:
             return self._statistics_cache[key]
-        pixels = self._style_pixels(item, index, region)
+        whole = self._style_pixels(item, look, region)
+        pixels = rotated_style(self._network.extractor, self.level, whole, look.angle)
         weights = None
         if mask is not None:
             assert region is not None
-            check_proportions(region.name, mask.shape, pixels.shape)
-            fitted, shapes = fit_mask(mask, pixels.shape[:2]), self._shapes(pixels.shape)
+            check_proportions(region.name, mask.shape, whole.shape)
+            fitted, shapes = fit_mask(mask, whole.shape[:2]), self._shapes(pixels.shape)
+            fitted = rotate(fitted[..., None], look.angle)[..., 0]
+            if not fitted.any():
+                raise ValueError(
+                    f"{region.name}: what it marks of the style is cut off with the corners when that is "
+                    f"rotated by {look.angle:g} degrees; give other angles"
+                )
             weights = {layer: position_weights(fitted, shape) for layer, shape in shapes.items()}
         found = self._run(self._programs.statistics, self._network.params, pixels, weights)
         kept = jax.tree.leaves([found, *self._statistics_cache.values()])
@@ -215,15 +186,16 @@ class Preparation:
         give_back()
         return found
 
-    def _style_pixels(self, item: Item, index: int | None, region: Region | None = None) -> np.ndarray:
-        """A style as the run sees it; with no index, the region's own."""
-        own = region.picture if region is not None and index is None else None
-        pixels = self._styles[index or 0].load() if own is None else own
+    def _style_pixels(self, item: Item, look: Look, region: Region | None = None) -> np.ndarray:
+        """A style as the run sees it, not yet rotated; without an index, the region's own."""
+        own = region.picture if region is not None and look.style is None else None
+        pixels = self._styles[look.style or 0].load() if own is None else own
         extractor = self._network.extractor
         if np.ndim(pixels) == 3:  # else `fit_style` says what is wrong
-            shape = style_shape(extractor, self.level, pixels.shape)
+            shape = style_shape(extractor, self.level, pixels.shape, look.scale)
             check_style_fits(self._network, self.level, self._platform, shape)
-        return seen_style(item.color, fit_style(extractor, self.level, pixels), self._content_pixels(item))
+        fitted = fit_style(extractor, self.level, pixels, look.scale)
+        return seen_style(item.color, fitted, self._content_pixels(item))
 
 
 def _by_region(of_regions: Sequence[Targets]) -> Targets:

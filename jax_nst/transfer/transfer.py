@@ -18,19 +18,21 @@ from jax_nst.models.extractor import Params
 from jax_nst.runtime.platform import Platform, current_platform
 from jax_nst.runtime.values import as_path, check_callback, check_type
 from jax_nst.transfer.checkpoint import Checkpoint, Saved, Store
-from jax_nst.transfer.colors import color_of, seen_picture
-from jax_nst.transfer.config import Config
+from jax_nst.transfer.colors import seen_picture
+from jax_nst.transfer.config import Config, uses_seed
 from jax_nst.transfer.engine import Hooks, Interrupted
 from jax_nst.transfer.engine import run as run_engine
+from jax_nst.transfer.item import make_item
 from jax_nst.transfer.network import Network, load_network
-from jax_nst.transfer.outcome import Callback, Outcome, Progress, Status, entries_of
+from jax_nst.transfer.outcome import Callback, Outcome, Progress, Status, history_of
 from jax_nst.transfer.pictures import (
     PictureLike,
-    Start,
     blend_shares,
+    check_rotated,
     fit_content,
     load_style,
     read_content,
+    style_scales,
     style_shape,
 )
 from jax_nst.transfer.plan import Planner, objects_of
@@ -39,7 +41,6 @@ from jax_nst.transfer.provenance import identity_of, made_with, of_outcome, weig
 from jax_nst.transfer.snapshot import Snapshot
 from jax_nst.transfer.spec import Spec, regions_of, resolve, resolve_level_weights
 from jax_nst.transfer.target_programs import check_style_fits
-from jax_nst.transfer.targets import Item
 
 
 class Result(NamedTuple):
@@ -114,8 +115,10 @@ def stylize(
     check_callback(callback)
     platform = current_platform()
     _check_on_host(content, style, params)
-    if config.seed and config.init != "noise":
-        warnings.warn("seed has no effect: only init='noise' uses it", UserWarning, stacklevel=2)
+    if config.seed and not uses_seed(config):
+        warnings.warn(
+            "seed has no effect: only init='noise', init_noise and noise use it", UserWarning, stacklevel=2
+        )
     network = load_network(config, params=params, platform=platform)
     styles = as_pictures("style", style)
     given = checkpoint
@@ -200,20 +203,21 @@ def _planner(
     pictures = [load_style(style, config) for style in styles]
     regions = regions_of(config, content.shape)
     spec = resolve(config, network.extractor, content.shape, platform, len(regions))
+    scales = style_scales(config, spec.levels[-1].size, len(styles)) or (None,) * len(styles)
     for level in spec.levels:
-        for style in pictures:
-            shape = style_shape(network.extractor, level, style.shape)
+        for style, scale in zip(pictures, scales, strict=True):
+            shape = style_shape(network.extractor, level, style.shape, scale)
             check_style_fits(network, level, spec.platform, shape)
+            for angle in config.style_angle or ():
+                check_rotated(network.extractor, level, shape, angle)
     if config.save_every > spec.num_steps:
         warnings.warn(
             f"save_every {config.save_every} has no effect: there are {spec.num_steps} steps",
             UserWarning,
             stacklevel=3,
         )
-    weights = resolve_level_weights(config, spec)
     shares = blend_shares(blend, len(styles))
-    start, color = Start(config.init, config.seed), color_of(config)
-    item = Item(0, tuple(range(len(styles))), shares, weights, start, color, regions)
+    item = make_item(config, spec, 0, range(len(styles)), shares, regions)
     return Planner(network, spec, content, pictures, item)
 
 
@@ -288,15 +292,6 @@ def describe(
         "size": list(last.shape[::-1]),
         "loss_weights": weights_in_force(last, resolve_level_weights(config, spec)[last]),
     }
-
-
-def history_of(spec: Spec, outcome: Outcome) -> list[dict[str, float]]:
-    """The entries of all levels; see `Result.history`."""
-    return [
-        entry
-        for count in range(1, len(outcome.traces) + 1)
-        for entry in entries_of(spec, outcome.traces[:count])
-    ]
 
 
 __all__ = ["Callback", "Progress", "Result", "Status", "describe", "history_of", "run", "stylize"]

@@ -30,18 +30,19 @@ def test_every_setting_is_read_from_its_flag():
         steps=7, learning_rate=0.5, content_weight=2.0, style_weight=3.0, tv_weight=4.0,
         content_layers=("relu1_1",), style_layers=("relu1_2", "relu2_1"), style_layer_weights=(0.25, 0.75),
         pooling="average", init="noise", seed=5, save_every=6, scales="3", tolerance=0.1,
-        precision="tf32", remat="all", style_loss=("gram:2", "moments"), crop=("4:3",),
-        mask=("a.png:b.png:weight=2", "c.png"),
-        color="keep", color_amount=0.25,
-        content_loss=("features", "self_similarity:3"),
+        padding="replicate", precision="tf32", remat="all", style_loss=("gram:2", "moments"), crop=("4:3",),
+        style_angle=(0.0, 45.0), noise=0.1, mask=("a.png:b.png:weight=2", "c.png"),
+        color="keep", color_amount=0.25, content_loss=("features", "self_similarity:3"),
     )  # fmt: skip
-    # Two that contradict others of these.
-    alone = {"style_size": 7, "lbfgs_pairs": "bfloat16"}
-    changed = {name: value for name, value in dataclasses.asdict(config).items() if name not in alone}
+    # Those that contradict others of these.
+    alone = {"style_size": 7, "lbfgs_pairs": "bfloat16", "init_blur": 3.0, "init_noise": 0.1}
+    apart = (*alone, "style_sizes")
+    changed = {name: value for name, value in dataclasses.asdict(config).items() if name not in apart}
     assert all(changed[name] != getattr(Config(), name) for name in changed)
     for name, value in alone.items():
         found = to_job(parse("--content=c.png", "--style=s.png", f"--{name}={value}")).config
         assert getattr(found, name) == value
+    assert to_job(parse(*PICTURES, "--style_sizes=7")).config.style_sizes == (7,)
     texts = {k: ",".join(map(str, v)) if isinstance(v, tuple) else str(v) for k, v in changed.items()}
     pictures = ("--content=c.png", "--style=s.png")
     job = to_job(parse(*pictures, *(f"--{name}={text}" for name, text in texts.items())))
@@ -85,7 +86,12 @@ def test_blend_and_zip(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("s.png").touch()
     pictures = ("--content=c.png", "--style=s.png,t.png")
-    job = to_job(parse(*pictures, "--blend=0.7,0.3"))
+    job = to_job(parse(*pictures, "--blend=0.7,0.3", "--style_sizes=256,512"))
+    assert job.config.style_sizes == (256, 512)
+    with pytest.raises(ValueError, match="style_sizes has 2 sizes, but the number of styles"):
+        to_job(parse(*pictures, "--style_sizes=256,512"))
+    with pytest.raises(ValueError, match="style_sizes takes numbers separated by commas"):
+        to_job(parse(*pictures, "--blend=0.7,0.3", "--style_sizes=256,large"))
     assert (len(job.items), job.items[0].shares) == (1, (0.7, 0.3))
     assert len(to_job(parse(*pictures, "--blend=0.7,0.3", "--blend=1,1")).items) == 2
     assert len(to_job(parse(*pictures, "--seed=1,2", "--zip")).items) == 2

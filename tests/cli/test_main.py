@@ -74,8 +74,14 @@ def test_help_shows_every_flag_with_its_default(capsys):
         (("--blend=1,2,3",), "blend has 3 shares for 1 styles"),
         (("--seed=1,2", "--content_weight=1,2,3", "--zip"), "zip pairs values, but there are"),
         (("--seed=1,-2",), "seed must be 0 or more"),
-        (("--seed=3",), "--seed has no use here: only --init noise uses it; leave it out"),
-        (("--seed=3", "--style_weight=1,2"), "--seed has no use here: only --init noise uses it"),
+        (
+            ("--seed=3",),
+            "--seed has no use here: only --init noise, --init_noise and --noise use it; leave it out",
+        ),
+        (
+            ("--seed=3", "--style_weight=1,2"),
+            "--seed has no use here: only --init noise, --init_noise and --noise use it",
+        ),
         (
             ("--seed=1,2", "--init=noise", "--no_clobber"),
             "--no_clobber has no use here: a sweep",

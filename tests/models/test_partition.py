@@ -13,13 +13,18 @@ from jax_nst.models.wavelet import wavelet
 LAYERS = {
     "vgg19": ("relu1_1", "conv2_2", "relu3_1"),
     "vgg16": ("relu1_1", "conv2_2", "relu3_1"),
+    "replicated": ("relu1_1", "conv2_2", "relu3_1"),
     "wavelet": ("luma1", "scale1", "scale2"),
 }
 
 
 def make(name, layers, dtype=np.float32):
-    """An extractor and its params."""
-    return (wavelet(), {}) if name == "wavelet" else (vgg(name), vgg_params(name, layers, dtype))
+    """An extractor and its params; `replicated` is a VGG whose pixels are padded with their border."""
+    if name == "wavelet":
+        return wavelet(), {}
+    if name == "replicated":
+        return vgg("vgg19", padding="replicate"), vgg_params("vgg19", layers, dtype)
+    return vgg(name), vgg_params(name, layers, dtype)
 
 
 def keep(features, part, arguments):

@@ -246,7 +246,78 @@ def test_unknown_names_are_refused_with_the_valid_ones():
         extract_features(vgg_params("vgg19", ("relu1_1",)), jnp.zeros((4, 4, 3)), ("relu9_9",))
     with pytest.raises(ValueError, match="the valid ones are max, average"):
         vgg.vgg("vgg19", pooling="median")
+    with pytest.raises(ValueError, match="unknown padding 'edge'; the valid ones are zeros, replicate"):
+        vgg.vgg("vgg19", padding="edge")
     with pytest.raises(
         ValueError, match="unknown network 'vgg11'; the valid ones are vgg19, vgg16, vgg19-lite"
     ):
         vgg.vgg("vgg11")
+
+
+def first_convolution(pixels, params):
+    """conv1_1 of pixels with a margin of one, in NumPy: nine taps of three channels."""
+    x = 255 * np.asarray(pixels, np.float64)[..., ::-1] - MEAN_RGB[::-1]
+    kernel, bias = (np.asarray(params["conv1_1"][name], np.float64) for name in ("kernel", "bias"))
+    height, width = x.shape[0] - 2, x.shape[1] - 2
+    taps = [x[i : i + height, j : j + width] @ kernel[i, j] for i in range(3) for j in range(3)]
+    return sum(taps) + bias
+
+
+@pytest.mark.parametrize(("precision", "error"), [("float32", 1e-6), ("bfloat16", 1e-2), ("float16", 1e-3)])
+def test_the_border_may_be_replicated(precision, error):
+    """conv1_1 against NumPy; plain, jitted and mapped. Other convolutions are padded with zeros."""
+    params, batch = vgg_params("vgg19", ("relu1_2",)), np.stack([picture(9, 12, seed) for seed in range(2)])
+    extractor = vgg.vgg("vgg19", padding="replicate", precision=precision, use_winograd=True)
+    layers = ("conv1_1", "relu1_1", "relu1_2")
+    params = extractor.prepare(params)
+
+    def apply(pixels):
+        return extractor.apply(params, pixels, layers)
+
+    mapped = jax.jit(jax.vmap(apply))(batch)
+    for index, pixels in enumerate(batch):
+        padded = np.pad(pixels, ((1, 1), (1, 1), (0, 0)), mode="edge")
+        expected = first_convolution(padded, params)
+        for features in (
+            apply(jnp.asarray(pixels)),
+            jax.jit(apply)(pixels),
+            {layer: x[index] for layer, x in mapped.items()},
+        ):
+            assert features["conv1_1"].shape == (9, 12, 64)
+            assert relative_error(extractor.unit * np.asarray(features["conv1_1"], float), expected) < error
+    assert (
+        relative_error(first_convolution(np.pad(batch[0], ((1, 1), (1, 1), (0, 0))), params), expected)
+        > 0.01
+    )
+
+
+def test_a_constant_picture_with_a_replicated_border_has_constant_features():
+    params, grey = vgg_params("vgg19", ("conv1_1",)), jnp.full((6, 8, 3), 0.25)
+    constant, rimmed = (
+        np.asarray(vgg.vgg("vgg19", padding=padding).apply(params, grey, ("conv1_1",))["conv1_1"])
+        for padding in ("replicate", "zeros")
+    )
+    np.testing.assert_allclose(
+        constant, np.broadcast_to(constant[3, 4], constant.shape), rtol=1e-4, atol=1e-4
+    )
+    np.testing.assert_allclose(rimmed[1:-1, 1:-1], constant[1:-1, 1:-1], rtol=1e-5, atol=1e-5)
+    assert np.abs(rimmed - constant)[0].max() > 1
+
+
+def test_the_gradient_through_a_replicated_border():
+    """Against finite differences, at a corner, at the border and inside."""
+    with jax.enable_x64(True):
+        params = vgg_params("vgg19", ("relu1_2",), np.float64)
+        apply = vgg.vgg("vgg19", padding="replicate").apply
+        pixels, step = np.asarray(picture(6, 8), np.float64), 1e-6
+
+        @jax.jit
+        def energy(pixels):
+            return 1e-6 * jnp.sum(apply(params, pixels, ("relu1_2",))["relu1_2"] ** 2)
+
+        gradient = jax.grad(energy)(pixels)
+        for place in ((0, 0, 0), (5, 3, 1), (2, 7, 2), (3, 4, 0)):
+            shift = np.zeros_like(pixels)
+            shift[place] = step
+            slope = (energy(pixels + shift) - energy(pixels - shift)) / (2 * step)
+            assert float(gradient[place]) == pytest.approx(float(slope), rel=1e-5)

@@ -11,6 +11,7 @@ from jax_nst.runtime.values import (
     as_real,
     as_reals,
     as_whole,
+    as_wholes,
     check_callback,
     check_type,
     differing,
@@ -109,3 +110,16 @@ def test_differences_come_with_their_paths():
     ]
     assert next(differing(before, now, into_lists=False)) == (("b", "c"), [1, 2], [1, 3])
     assert list(differing(before, before, into_lists=True)) == []
+
+
+def test_whole_numbers_of_a_list_or_an_array():
+    for value in ((3, 4.0), [np.int8(3), 4], np.array([3, 4]), jnp.asarray([3.0, 4.0])):
+        assert as_wholes("sizes", value, 1, 9) == (3, 4)
+    for value, message in (
+        (3, "sizes must be a tuple of whole numbers, not 3"),
+        ("3,4", "sizes must be a tuple of whole numbers, not '3,4'"),
+        ((3, 4.5), "sizes must be a whole number, not 4.5"),
+        ((3, 10), "sizes must be 1 or more, 9 at most, not 10"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            as_wholes("sizes", value, 1, 9)

@@ -136,7 +136,9 @@ def test_zip_may_repeat_a_value_but_no_pair():
     ],
 )
 def test_seeds_that_nothing_uses_are_refused(grid, config):
-    with pytest.raises(ValueError, match="seed varies, but only a start from noise uses it"):
+    with pytest.raises(
+        ValueError, match="seed varies, but only a start from noise, init_noise and noise use it"
+    ):
         make_items(grid, 1, 2, config)
 
 

@@ -11,7 +11,7 @@ import pytest
 from conftest import picture
 from PIL import Image
 
-from jax_nst import Config, Grid, Status, iterate_sweep, load_image, save_image, sweep
+from jax_nst import Config, Grid, Status, iterate_sweep, load_image, save_image, stylize, sweep
 from jax_nst.images import quantize
 
 WAVELET = Config(
@@ -235,3 +235,43 @@ def test_an_item_that_cannot_begin_comes_first_without_a_picture():
 def test_an_argument_of_another_type_is_refused_by_name(given, message):
     with pytest.raises(TypeError, match=message):
         sweep(picture(16, 16), picture(16, 16), **given)
+
+
+def test_strokes_and_starts_vary_and_equal_single_runs():
+    """One by one to the bit; at once by their first losses, which need each item's own targets."""
+    config = dataclasses.replace(WAVELET, steps=2, scales="2", content_layers=("luma1",))
+    varied = {
+        "style_angle": ((0.0,), (90.0,), (0.0, 45.0), (0.0,)),
+        "init_blur": (0.0, 1.0, 0.0, 2.0),
+        "init_noise": (0.0, 0.0, 0.2, 0.1),
+        "noise": (0.0, 0.1, 0.1, 0.1),
+        "seed": (0, 1, 1, 2),
+    }
+    contents, style = [CONTENT], STYLES[0]
+    grid = Grid(**varied, zip=True)
+    singly, at_once = (sweep(contents, style, grid=grid, config=config, batch=n) for n in (1, 4))
+    assert [list(values) for values in singly.values] == [list(varied)] * 4
+    for index in range(4):
+        values = {name: value[index] for name, value in varied.items()}
+        single = stylize(CONTENT, style, config=dataclasses.replace(config, **values))
+        np.testing.assert_array_equal(singly.pixels[index], single.pixels)
+        totals = [step["total"] for step in single.history["steps"]][-3:]
+        np.testing.assert_allclose(at_once.history.total[index], totals, rtol=1e-3)
+    assert len({pixels.tobytes() for pixels in singly.pixels}) == 4
+    first = at_once.history.total[:, 0]
+    assert np.abs(np.subtract.outer(first, first))[~np.eye(4, dtype=bool)].min() > 0.03 * first.min()
+
+
+def test_a_blend_of_styles_with_their_own_sizes_equals_a_single_run():
+    config = dataclasses.replace(WAVELET, steps=2, style_sizes=(20, 40))
+    result = sweep(CONTENT, STYLES, grid=Grid(blend=(0.7, 0.3)), config=config, batch=1)
+    single = stylize(CONTENT, STYLES, config=config, blend=(0.7, 0.3))
+    np.testing.assert_array_equal(result.pixels[0], single.pixels)
+    plain = stylize(CONTENT, STYLES, config=dataclasses.replace(config, style_sizes=None), blend=(0.7, 0.3))
+    assert not np.array_equal(single.pixels, plain.pixels)
+    for grid, sizes in ((Grid(), (20, 40)), (Grid(blend=(1, 1)), (20, 30, 40))):
+        other = dataclasses.replace(config, style_sizes=sizes)
+        with pytest.raises(ValueError, match=r"style_sizes has . sizes, but the number of styles"):
+            sweep(CONTENT, STYLES, grid=grid, config=other)
+    with pytest.raises(ValueError, match="style_sizes has 2 sizes, but the number of styles"):
+        stylize(CONTENT, STYLES[0], config=config)

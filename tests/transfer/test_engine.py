@@ -12,6 +12,7 @@ from jax.sharding import AxisType, Mesh
 from jax_nst import Config, Grid, stylize, sweep
 from jax_nst.runtime.platform import CPU
 from jax_nst.transfer import engine
+from jax_nst.transfer.item import Item
 from jax_nst.transfer.network import load_network
 from jax_nst.transfer.outcome import FEATURES_NOT_FINITE, NOT_FINITE, Progress, Status
 from jax_nst.transfer.pictures import Source, Start
@@ -19,7 +20,7 @@ from jax_nst.transfer.plan import plan_many, plan_one
 from jax_nst.transfer.programs import ITEMS
 from jax_nst.transfer.snapshot import RunState
 from jax_nst.transfer.spec import resolve, resolve_level_weights
-from jax_nst.transfer.targets import Item, Preparation
+from jax_nst.transfer.targets import Preparation
 
 # Of one layer, and without the memory of L-BFGS: it compiles in a second.
 CONFIG = Config(

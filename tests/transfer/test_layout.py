@@ -9,13 +9,14 @@ from jax_nst import Config
 from jax_nst.optim import to_pixels
 from jax_nst.runtime.platform import CPU
 from jax_nst.transfer.colors import Color
+from jax_nst.transfer.item import Item
 from jax_nst.transfer.layout import OnePicture, Sharded, in_batches, rows_needed, with_shardings
 from jax_nst.transfer.network import load_network
 from jax_nst.transfer.pictures import Source, Start
 from jax_nst.transfer.plan import objects_of
 from jax_nst.transfer.programs import ITEMS, step_programs
 from jax_nst.transfer.spec import resolve
-from jax_nst.transfer.targets import Item, Preparation
+from jax_nst.transfer.targets import Preparation
 from jax_nst.transfer.terms import resolve_weights
 
 CONFIG = Config(features="wavelet", content_layers=("luma1",), style_layers=("scale1",), optimizer="adam")

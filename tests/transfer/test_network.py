@@ -115,9 +115,18 @@ def test_pooling_reaches_the_network():
     )
 
 
+def test_padding_reaches_the_network_and_an_extractor_that_is_given_has_its_own():
+    params = vgg_params("vgg19", ("relu2_1",))
+    config = Config(padding="replicate", **SMALL)
+    found = load_network(config, params=params).extractor
+    assert found is cpu_vgg("vgg19", padding="replicate")
+    with pytest.raises(ValueError, match="padding is that of a named network; set it in the extractor"):
+        load_network(dataclasses.replace(config, features=found), params=params)
+
+
 def test_params_are_refused_where_nothing_uses_them(file):
     params = vgg_params("vgg19", ("relu2_1",))
-    with pytest.raises(ValueError, match="params and pooling are those of a VGG, but features are wavelet"):
+    with pytest.raises(ValueError, match="params, weights, pooling and padding are those of a VGG"):
         load_network(Config(features="wavelet"), params=params)
     with pytest.raises(ValueError, match="params and weights both are those of the network"):
         load_network(Config(weights=str(file), **SMALL), params=params)
@@ -126,7 +135,7 @@ def test_params_are_refused_where_nothing_uses_them(file):
 def test_settings_that_do_not_fit_the_network_are_refused():
     with pytest.raises(ValueError, match="a layer is named twice in scale1, scale1"):
         load_network(Config(features="wavelet", style_layers=("scale1", "scale1")))
-    for setting in ({"weights": "w.h5"}, {"pooling": "average"}):
+    for setting in ({"weights": "w.h5"}, {"pooling": "average"}, {"padding": "replicate"}):
         with pytest.raises(ValueError, match="are those of a VGG, but features are wavelet"):
             load_network(Config(features="wavelet", **setting))
     with pytest.raises(ValueError, match="unknown layer 'relu9_1' of vgg19; the valid ones are conv1_1"):

@@ -7,7 +7,7 @@ import pytest
 from conftest import picture
 
 from jax_nst import Config, save_image, wavelet
-from jax_nst.images import checked_pixels, cover, decode, resize
+from jax_nst.images import blur, checked_pixels, cover, decode, grain, resize, rotate, white_noise
 from jax_nst.runtime.platform import CPU
 from jax_nst.transfer import pictures
 from jax_nst.transfer.pictures import (
@@ -16,10 +16,14 @@ from jax_nst.transfer.pictures import (
     content_shape,
     fit_content,
     fit_style,
+    grain_of,
     load_content,
     load_style,
     read_content,
+    rotated_style,
+    start_of,
     starting_pixels,
+    style_scales,
 )
 from jax_nst.transfer.spec import resolve
 
@@ -94,6 +98,7 @@ def test_a_large_style_is_read_as_large_as_it_is_used(large, tmp_path, monkeypat
     for config, side in (
         (Config(size=20), 20),
         (Config(size=20, style_size=30), 30),
+        (Config(size=20, style_sizes=(30, 25)), 30),
         (Config(size=20, style_scale=1.5), 30),
         (Config(size=20, style_scale=9), 96),
         (Config(), 96),
@@ -214,3 +219,89 @@ def test_contents_in_memory_are_loaded_as_those_of_files():
 def test_shares_that_are_no_numbers_are_refused_by_name(blend):
     with pytest.raises(ValueError, match="blend must be a"):
         pictures.blend_shares(blend, 1)
+
+
+def test_a_rotated_style_keeps_the_size_of_its_strokes():
+    """It is rotated after it is resized; the copy is smaller by its corners only."""
+    style = picture(80, 120, 1)
+    resized = resize(style, (32, 48))
+    level = level_of(style_scale=1.5)
+    fitted = fit_style(wavelet(), level, style)
+    np.testing.assert_array_equal(fitted, resized)
+    for angle in (30.0, 90.0):
+        found = rotated_style(wavelet(), level, fitted, angle)
+        np.testing.assert_array_equal(found, rotate(resized, angle))
+        assert not np.array_equal(found, resized)
+    np.testing.assert_array_equal(rotated_style(wavelet(), level, fitted, 0.0), resized)
+
+
+def test_a_style_too_small_when_rotated_is_refused():
+    fits = picture(10, 32, 1)
+    assert rotated_style(wavelet(), level_of(), fits, 90.0).shape == (32, 10, 3)
+    message = "rotated by 45 degrees and without its corners, is 7 x 7 pixels, but .* other angles"
+    with pytest.raises(ValueError, match=message):
+        rotated_style(wavelet(), level_of(), fits, 45.0)
+
+
+@pytest.mark.parametrize("init", ["content", "style", "path"])
+def test_a_start_may_be_blurred_and_noisy(init, tmp_path):
+    save_image(tmp_path / "start.png", picture(40, 40, 7))
+    init = str(tmp_path / "start.png") if init == "path" else init
+    content, style = picture(24, 32, 0), picture(24, 32, 1)
+
+    def start(**settings):
+        given = start_of(Config(init=init, **settings), 64)
+        return starting_pixels(given, content, [style], (1.0,))
+
+    plain, noise = start(), white_noise((24, 32, 3), 5)
+    np.testing.assert_array_equal(plain, start(init_blur=0, init_noise=0, seed=5))
+    assert init != "content" or plain is content
+    blurred = blur(plain, 2.0)  # half of the deviation at half of the size
+    np.testing.assert_array_equal(start(init_blur=4.0), np.clip(blurred, 0, 1))
+    np.testing.assert_array_equal(start(init_noise=0.3, seed=5), np.clip(plain + 0.3 * noise, 0, 1))
+    both = start(init_blur=4.0, init_noise=0.3, seed=5)
+    np.testing.assert_array_equal(both, np.clip(blurred + 0.3 * noise, 0, 1))
+    assert both.dtype == np.float32
+
+
+def test_a_start_from_noise_is_that_of_jax():
+    import jax
+
+    expected = jnp.clip(0.5 + 0.1 * jax.random.normal(jax.random.key(3), (24, 32, 3)), 0, 1)
+    found = starting_pixels(Start("noise", 3), picture(24, 32), [], ())
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_grain_is_the_same_at_all_sizes():
+    content = picture(48, 64, 1)
+    coarse, last = resolve(
+        dataclasses.replace(WAVELET, size=64, scales="2"), wavelet(), (48, 64, 3), CPU
+    ).levels
+    assert (coarse.shape, last.shape) == ((24, 32), (48, 64))
+    added = grain_of(Config(noise=0.1, seed=5), last.shape)
+    expected = np.clip(content + 0.1 * grain((48, 64), 5), 0, 1)
+    np.testing.assert_array_equal(fit_content(last, content, added), expected)
+    np.testing.assert_array_equal(fit_content(coarse, content, added), resize(expected, (24, 32)))
+    assert grain_of(Config(noise=0, seed=5), last.shape) is None
+    np.testing.assert_array_equal(fit_content(last, content, None), content)
+
+
+def test_a_cropped_content_has_grain_in_what_is_left():
+    config = dataclasses.replace(WAVELET, crop=("1:1",), size=20, noise=0.1)
+    (level,) = resolve(config, wavelet(), (30, 50, 3), CPU).levels
+    content = picture(30, 50, 1)
+    found = fit_content(level, content, grain_of(config, level.shape))
+    cropped = resize(content[:, 10:40], (20, 20))
+    np.testing.assert_array_equal(found, np.clip(cropped + 0.1 * grain((20, 20), 0), 0, 1))
+
+
+def test_sizes_of_several_styles_shrink_with_the_picture():
+    config = dataclasses.replace(WAVELET, size=64, scales="2", style_sizes=(50, 90))
+    coarse, last = resolve(config, wavelet(), (48, 64, 3), CPU).levels
+    scales = style_scales(config, last.size, 2)
+    for scale, sides in zip(scales, ((25, 50), (45, 90)), strict=True):
+        for level, side in zip((coarse, last), sides, strict=True):
+            assert max(fit_style(wavelet(), level, picture(40, 40, 1), scale).shape) == side
+    assert style_scales(WAVELET, 64, 3) == ()
+    with pytest.raises(ValueError, match=r"style_sizes has 2 sizes, but .* is 3; give a size for each"):
+        style_scales(config, 64, 3)

@@ -11,13 +11,14 @@ from jax_nst import Config
 from jax_nst.runtime.memory import OutOfMemoryError
 from jax_nst.runtime.platform import CPU
 from jax_nst.transfer import plan as plan_module
+from jax_nst.transfer.item import Item
 from jax_nst.transfer.layout import OnePicture
 from jax_nst.transfer.network import load_network
 from jax_nst.transfer.pictures import Source, Start
 from jax_nst.transfer.plan import check_state_fits, evenly, plan_many, plan_one
 from jax_nst.transfer.programs import ITEMS
 from jax_nst.transfer.spec import resolve, resolve_level_weights
-from jax_nst.transfer.targets import Item, Preparation
+from jax_nst.transfer.targets import Preparation
 
 CONFIG = Config(
     features="wavelet", content_layers=("luma2",), style_layers=("scale1",), steps=4, optimizer="adam"

@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 
 import jax
@@ -6,14 +7,17 @@ import pytest
 from conftest import picture
 
 from jax_nst import Config, Grid
+from jax_nst.images import resize, rotate
 from jax_nst.runtime.platform import CPU
 from jax_nst.sweeps.grid import make_items
 from jax_nst.transfer import target_programs, targets
 from jax_nst.transfer.colors import Color, finish_picture, seen_picture, seen_style
+from jax_nst.transfer.item import Item
+from jax_nst.transfer.masks import Region
 from jax_nst.transfer.network import load_network
-from jax_nst.transfer.pictures import Source, Start
+from jax_nst.transfer.pictures import Grain, Source, Start, fit_content
 from jax_nst.transfer.spec import resolve
-from jax_nst.transfer.targets import Item, Preparation
+from jax_nst.transfer.targets import Preparation
 from jax_nst.transfer.terms import resolve_weights
 
 CONFIG = Config(
@@ -78,6 +82,74 @@ def test_a_blend_is_the_mixture_of_the_gram_matrices():
         assert float(np.abs(target.value - alone[0][layer].value).max()) > 1e-3
 
 
+def test_several_angles_are_a_mixture_of_rotated_copies():
+    """Against a blend of pictures that NumPy rotated, and of those that `rotate` did."""
+    copies = [turned for x in STYLES[:2] for turned in (x, np.rot90(x), rotate(x, 30.0))]
+    sources = [source(x) for x in CONTENTS], [source(x) for x in copies]
+    preparation = Preparation(NETWORK, LEVEL, CPU, *sources)
+    alone = preparation.prepare(item(styles=(0,))).style
+    rotated = item(styles=(0, 3), shares=(0.6, 0.4))._replace(angles=(0.0, 90.0, 30.0))
+    shares = (0.2,) * 3 + (0.4 / 3,) * 3
+    of_copies = preparation.prepare(item(styles=tuple(range(6)), shares=shares)).style
+    found = preparation.prepare(rotated).style
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-7)
+    jax.tree.map(close, found, of_copies)
+    with pytest.raises(AssertionError):
+        jax.tree.map(close, found, alone)
+    of_zero = preparation.prepare(item(styles=(0,))._replace(angles=(0.0,))).style
+    jax.tree.map(np.testing.assert_array_equal, of_zero, alone)
+
+
+def test_styles_of_a_blend_may_have_their_own_sizes():
+    """Against styles that were resized before; as with `style_size`, relative to the picture."""
+    resized = resize(STYLES[0], (20, 20)), resize(STYLES[1], (40, 40))
+    sources = [source(x) for x in CONTENTS], [source(x) for x in resized]
+    made = []
+    for index, level in enumerate((LEVEL, dataclasses.replace(LEVEL, style_scale=40 / 32))):
+        alone = item(styles=(index,))._replace(loss_weights={level: WEIGHTS})
+        made.append(Preparation(NETWORK, level, CPU, *sources).prepare(alone).style["style"])
+    blend = item(styles=(0, 1), shares=(0.75, 0.25))._replace(scales=(20 / 32, 40 / 32))
+    mixed = prepare().prepare(blend).style["style"]
+    for layer, target in mixed.items():
+        expected = 0.75 * made[0][layer].value + 0.25 * made[1][layer].value
+        np.testing.assert_allclose(target.value, expected, rtol=1e-4, atol=1e-6)
+    other = prepare().prepare(item(styles=(0, 1), shares=(0.75, 0.25))).style["style"]
+    assert any(np.abs(other[x].value - mixed[x].value).max() > 1e-3 for x in mixed)
+
+
+def test_the_mask_of_a_style_is_rotated_with_it():
+    top = np.zeros((28, 28), np.float32)
+    top[:10] = 1
+    sources = [source(x) for x in CONTENTS], [source(STYLES[0]), source(np.rot90(STYLES[0]))]
+    preparation = Preparation(NETWORK, LEVEL, CPU, *sources)
+    regions = [(Region(np.ones((24, 32), np.float32), mask),) for mask in (top, np.rot90(top))]
+    rotated = item()._replace(angles=(90.0,), regions=regions[0])
+    expected = item(styles=(1,))._replace(regions=regions[1])
+    found, expected = (preparation.prepare(x).style for x in (rotated, expected))
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
+    corner = np.zeros((28, 28), np.float32)
+    corner[:4, :4] = 1
+    lost = Region(np.ones((24, 32), np.float32), corner, name="corner.png")
+    message = (
+        "corner.png: what it marks of the style is cut off .* rotated by 45 degrees; give other angles"
+    )
+    with pytest.raises(ValueError, match=message):
+        preparation.prepare(item()._replace(angles=(45.0,), regions=(lost,)))
+
+
+def test_contents_with_other_grain_have_other_targets_and_starts():
+    preparation = prepare()
+    added = [None, Grain((24, 32), 0.1, 0), Grain((24, 32), 0.1, 1), Grain((24, 32), 0.1, 0)]
+    items = [item()._replace(grain=grain) for grain in added]
+    made = [preparation.prepare(x) for x in items]
+    assert made[1].content is made[3].content
+    assert len({x.start.tobytes() for x in made}) == 3
+    assert len({x.content_key for x in items}) == 3
+    np.testing.assert_array_equal(made[1].start, fit_content(LEVEL, CONTENTS[0], added[1]))
+    alone = prepare().prepare(items[2])
+    jax.tree.map(np.testing.assert_array_equal, alone.content, made[2].content)
+
+
 def test_what_items_share_is_read_and_computed_once():
     loads, computed = [], []
 
@@ -137,7 +209,7 @@ def test_forget_keeps_the_contents_still_needed():
     for content in (0, 1):
         preparation.prepare(item(content))
     loads.clear()
-    preparation.forget(but={1})
+    preparation.forget(but={item(1).pixels_key})
     preparation.prepare(item(1))
     assert loads == []  # nor are styles read again
     preparation.prepare(item(0))

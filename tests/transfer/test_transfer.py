@@ -583,7 +583,7 @@ PIXELS = np.full((24, 32, 3), 0.5, np.float32)
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"seed": 3}, "seed has no effect: only init='noise' uses it"),
+        ({"seed": 3}, "seed has no effect: only init='noise', init_noise and noise use it"),
         ({"save_every": 9}, "save_every 9 has no effect: there are 1 steps"),
     ],
 )

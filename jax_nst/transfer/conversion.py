@@ -1,0 +1,96 @@
+"""Values of settings, of any type that means one thing -> the types that the fields of `Config` declare."""
+
+import dataclasses
+import os
+from typing import Any
+
+from jax_nst.images import MAX_SIZE
+from jax_nst.runtime.values import as_names, as_path, as_real, as_reals, as_whole, as_wholes, shown
+from jax_nst.transfer.masks import Mask, MaskLike, parse_mask
+
+MAX_SCALES = 16
+
+_WHOLE = {
+    "size": (1, MAX_SIZE),
+    "style_size": (1, MAX_SIZE),
+    "steps": (1, 2**31 - 2),
+    "save_every": (0, 2**31 - 1),
+    "seed": (0, 2**32 - 1),
+}
+"""Whole numbers -> the least and the most."""
+
+_REAL = (
+    *("style_scale", "tolerance", "learning_rate", "content_weight", "tv_weight"),
+    *("init_blur", "init_noise", "noise", "color_amount"),
+)
+_NAMES = ("style_loss", "content_loss", "content_layers", "style_layers", "crop")
+_PATHS = ("weights", "init")
+
+
+def converted(config: Any) -> dict[str, Any]:
+    """Values of the types that the fields of a `Config` declare, so that equal settings are equal.
+
+    Raises:
+      ValueError: a value has another type, or a whole number is out of its range.
+    """
+    converters = {name: lambda name, value: as_whole(name, value, *_WHOLE[name]) for name in _WHOLE}
+    converters |= dict.fromkeys(_REAL, as_real) | dict.fromkeys(_NAMES, as_names)
+    converters |= dict.fromkeys(_PATHS, as_path)
+    converters |= {"style_layer_weights": as_reals, "style_angle": as_reals, "scales": _as_scales}
+    converters |= {"style_sizes": lambda name, value: as_wholes(name, value, *_WHOLE["style_size"])}
+    converters |= {"mask": as_masks, "style_weight": as_weight}
+    optional = {field.name for field in dataclasses.fields(config) if field.default is None}
+    values = {name: getattr(config, name) for name in converters}
+    return {
+        name: converters[name](name, value)
+        for name, value in values.items()
+        if value is not None or name not in optional
+    }
+
+
+def as_weight(name: str, value: Any) -> float | str:
+    """A number, or the path of a map.
+
+    Raises:
+      ValueError: it is neither; a number as text is none.
+    """
+    return as_path(name, value) if is_path(value) else as_real(name, value)
+
+
+def is_path(value: Any) -> bool:
+    """Whether a value can be the path of an image, and is not a number as text."""
+    try:
+        float(value if isinstance(value, str) else "a path")
+    except ValueError:
+        return isinstance(value, str | os.PathLike)
+    return False
+
+
+def as_masks(name: str, value: Any) -> tuple[MaskLike, ...]:
+    """The masks of a list or tuple, or of one string that separates them by commas, or a single one.
+
+    Raises:
+      ValueError: there is none, or one is none.
+    """
+    masks = (value,) if isinstance(value, Mask) else value
+    if isinstance(masks, str):
+        masks = as_names(name, masks)
+    if not (isinstance(masks, list | tuple) and masks and all(isinstance(x, str | Mask) for x in masks)):
+        raise ValueError(f"{name} must be masks, or paths of masks, not {shown(value)}")
+    for mask in masks:
+        parse_mask(mask)
+    return tuple(masks)
+
+
+def _as_scales(name: str, value: Any) -> str:
+    """`auto`, or the number of scales as a string, from a string or a number."""
+    message = f"{name} must be auto, or from 1 to {MAX_SCALES}, not {shown(value)}"
+    if value == "auto":
+        return "auto"
+    try:
+        number = int(value) if isinstance(value, str) else as_whole(name, value, 1, MAX_SCALES)
+    except ValueError:
+        raise ValueError(message) from None
+    if not 1 <= number <= MAX_SCALES:
+        raise ValueError(message)
+    return str(number)
