@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import picture
 
-from jax_nst import Checkpoint, Config, Grid, Status, stylize, sweep
+from jax_nst import Checkpoint, Config, Grid, Mask, Status, stylize, sweep
 from jax_nst.images.color_transfer import luminance, with_chroma
 from jax_nst.transfer.colors import Color, color_of, finish_picture, seen_picture, seen_style
 
@@ -173,3 +173,16 @@ def test_several_styles_are_matched_each():
     blended = stylize(CONTENT, styles, config=config, blend=(0.3, 0.7))
     alone = stylize(CONTENT, matched, config=dataclasses.replace(config, color="style"), blend=(0.3, 0.7))
     np.testing.assert_array_equal(blended.pixels, alone.pixels)
+
+
+def test_regions_are_matched_too():
+    """A region's own style, and the style of the others, in a sweep as alone."""
+    own, left = picture(30, 30, 4), np.tri(48, 40, dtype=np.float32)
+    config = dataclasses.replace(CONFIG, scales=1, mask=(Mask(left), Mask(1 - left, picture=own)))
+    style, matched = (seen_style(Color("match"), x, CONTENT) for x in (STYLE, own))
+    masks = Mask(left), Mask(1 - left, picture=matched)
+    expected = stylize(CONTENT, style, config=dataclasses.replace(config, mask=masks))
+    result = sweep(CONTENT, STYLE, grid=Grid(color=("match", "keep")), config=config, batch=1)
+    np.testing.assert_array_equal(result.pixels[0], expected.pixels)
+    kept = stylize(CONTENT, STYLE, config=dataclasses.replace(config, color="keep"))
+    np.testing.assert_array_equal(result.pixels[1], kept.pixels)
