@@ -73,7 +73,7 @@ class Preparation:
 
     def finish(self, item: Item) -> Callable[[np.ndarray], np.ndarray]:
         """`(painted [H, W, 3]) -> [H, W, 3]`, which makes the picture that leaves the run."""
-        content = self._content_pixels(item)
+        content = self._plain_content(item)
         masks = [fit_mask(region.mask, self.level.shape) for region in item.regions if region.weight]
 
         def finished(painted: np.ndarray) -> np.ndarray:
@@ -105,6 +105,10 @@ class Preparation:
             content |= jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), self._places(blank))
             style = _by_region([style] * num_regions)
         return content, style
+
+    def _plain_content(self, item: Item) -> np.ndarray:
+        """The content without grain: its colours are kept, and where nothing is painted it is."""
+        return self._content_pixels(item._replace(grain=None))
 
     def _content_pixels(self, item: Item) -> np.ndarray:
         if item.pixels_key not in self._pixels_cache:
@@ -195,7 +199,7 @@ class Preparation:
             shape = style_shape(extractor, self.level, pixels.shape, look.scale)
             check_style_fits(self._network, self.level, self._platform, shape)
         fitted = fit_style(extractor, self.level, pixels, look.scale)
-        return seen_style(item.color, fitted, self._content_pixels(item))
+        return seen_style(item.color, fitted, self._plain_content(item))
 
 
 def _by_region(of_regions: Sequence[Targets]) -> Targets:

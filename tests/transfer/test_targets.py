@@ -268,3 +268,21 @@ def test_statistics_beyond_a_bound_are_computed_anew(most, monkeypatch):
     for one, other in zip(made, again, strict=False):
         jax.tree.map(np.testing.assert_array_equal, one.style, other.style)
     assert len(loads) == (3 if most else 6)
+
+
+def test_grain_is_not_in_what_is_kept_of_the_content():
+    """Neither where nothing is painted, nor in the colours that are kept or matched."""
+    left = np.zeros((24, 32), np.float32)
+    left[:, :10] = 1
+    noisy = item()._replace(grain=Grain((24, 32), 0.2, 1), regions=(Region(left),))
+    preparation = prepare()
+    made = preparation.prepare(noisy)
+    assert np.abs(made.start - CONTENTS[0]).max() > 0.2
+    np.testing.assert_array_equal(
+        preparation.finish(noisy)(np.zeros((24, 32, 3), np.float32))[:, 20:], CONTENTS[0][:, 20:]
+    )
+    for mode in ("keep", "match"):
+        pair = [item()._replace(color=Color(mode), grain=grain) for grain in (None, noisy.grain)]
+        plain, grainy = (prepare().prepare(x) for x in pair)
+        jax.tree.map(np.testing.assert_array_equal, plain.style, grainy.style)
+        np.testing.assert_array_equal(*(preparation.finish(x)(CONTENTS[1]) for x in pair))
