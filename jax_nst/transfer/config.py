@@ -125,8 +125,8 @@ class Config:
     content_weight: float | None = _setting(None, "factor of the content term (default: the recipe's)")
     style_weight: float | str | None = _setting(
         None,
-        "factor of the style term, or the path of an image with the proportions of the content, whose "
-        "brightness multiplies the recipe's at each place (default: the recipe's)",
+        "factor of the style term, or the path of an image whose brightness multiplies the recipe's at each "
+        "place (default: the recipe's)",
     )
     tv_weight: float | None = _setting(
         None, "factor of the total variation: larger is smoother (default: the recipe's)"
@@ -146,8 +146,8 @@ class Config:
     )
     mask: tuple[MaskLike, ...] | None = _setting(
         None,
-        "regions and their style, CONTENT.png:STYLE.png, separated by commas: what is white in the first takes "
-        "the style of what is white in the second, or without it of all; flat colours are labels; more "
+        "CONTENT.png:STYLE.png, several separated by commas: what is white in the first takes the style of "
+        "what is white in the second, or of all without it; flat colours are labels of regions; also "
         ":picture=PAINTING.jpg, :weight=X; what no mask covers is left as it is (default: no masks)",
     )
     color: str = _setting(

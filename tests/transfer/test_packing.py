@@ -32,7 +32,7 @@ def snapshot(optimizer, rng):
     )
     starts = {0: rng.random((2, 3, 3)), 5: rng.random((2, 3, 3))}
     traces = {0: (trace,), 5: (trace, trace)}
-    return Snapshot(1, starts, traces, {7: bad}, "block1", OnePicture(), {0: 0, 1: 5}, state), init
+    return Snapshot(1, starts, traces, {7: bad}, "block1", OnePicture(), {0: 0, 1: 5}, state=state), init
 
 
 def through_a_file(now):

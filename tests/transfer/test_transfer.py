@@ -14,7 +14,7 @@ from jax_nst.models.wavelet import layers_at
 from jax_nst.runtime.memory import OutOfMemoryError
 from jax_nst.runtime.platform import CPU
 from jax_nst.transfer import plan as plan_module
-from jax_nst.transfer import targets
+from jax_nst.transfer import target_programs
 from jax_nst.transfer.engine import Hooks
 from jax_nst.transfer.network import load_network
 from jax_nst.transfer.provenance import device, versions
@@ -593,7 +593,7 @@ def test_a_setting_that_does_nothing_gets_a_warning(changes, message, pair):
 
 
 def test_a_style_that_is_too_large_is_refused_before_anything_is_compiled(pair, monkeypatch):
-    monkeypatch.setattr(targets, "memory_limit", lambda device: 2**35)
+    monkeypatch.setattr(target_programs, "memory_limit", lambda device: 2**35)
     monkeypatch.setattr(plan_module, "plan_one", None)
     config = dataclasses.replace(WAVELET, style_scale=1e4)
     with pytest.raises(
