@@ -2,10 +2,11 @@
 
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from absl import flags
 
 from jax_nst.cli.bars import StepsBar, items_bar, show_compiling, show_items, show_steps, steps_bar
@@ -23,6 +24,7 @@ from jax_nst.cli.terminal import (
     warnings_in_a_line,
 )
 from jax_nst.images import WRITABLE, check_writable, load_picture
+from jax_nst.metrics import lines_of
 from jax_nst.runtime import distributed
 from jax_nst.runtime.compilation import keep_compiled
 from jax_nst.runtime.files import FileError, check_replaceable, check_working_folder
@@ -35,6 +37,7 @@ from jax_nst.sweeps.tables import told
 from jax_nst.transfer.checkpoint import Checkpoint, Store
 from jax_nst.transfer.config import INITS
 from jax_nst.transfer.engine import Hooks
+from jax_nst.transfer.measured import measure_run
 from jax_nst.transfer.network import load_network
 from jax_nst.transfer.outcome import Progress, Status
 from jax_nst.transfer.pictures import load_content, load_style
@@ -148,6 +151,7 @@ def run_job(values: Mapping[str, Any], job: Job, batch: int | None) -> int:
             job,
             network,
             batch=batch,
+            measure=values["measure"],
             resume=bool(values["resume"]),
             checkpoint=Checkpoint(
                 folder / CHECKPOINT, every=values["checkpoint_every"], anyway=values["resume_anyway"]
@@ -224,11 +228,22 @@ def transfer(values: Mapping[str, Any], job: Job) -> int:
             raise
         finally:
             store.wait()
-        return _finish(saver, store, result, interrupted, bar, quiet)
+
+        def measure(pixels: np.ndarray) -> dict[str, float]:
+            return measure_run(network.extractor, config, pixels, content.pixels, styles, item.shares)
+
+        asked = measure if values["measure"] else None
+        return _finish(saver, store, result, interrupted, bar, quiet, asked)
 
 
 def _finish(
-    saver: Saver, store: Store, result: Result, interrupted: Sequence[int], bar: StepsBar, quiet: bool
+    saver: Saver,
+    store: Store,
+    result: Result,
+    interrupted: Sequence[int],
+    bar: StepsBar,
+    quiet: bool,
+    measure: Callable[[np.ndarray], dict[str, float]] | None,
 ) -> int:
     """Saves and tells what came of a run; returns the exit status."""
     steps = result.history["steps"]
@@ -240,6 +255,11 @@ def _finish(
     bar.close()
     if not quiet:
         tell(_verdict(saver.path, result, hurry=bool(interrupted), composited=saver.is_composited))
+    if measure and not interrupted:
+        measures = measure(load_picture(saver.path).pixels)
+        saver.save_measures(result, measures)
+        for line in () if quiet else lines_of(measures):
+            tell(line)
     if result.status is not Status.STOPPED:
         store.remove()
     elif store.has_saved:

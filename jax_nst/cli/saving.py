@@ -66,6 +66,16 @@ class Saver:
         elif result.status is Status.DIVERGED:
             tell(f"jax_nst: warning: {result.message}. {_REMEDY}")
 
+    def save_measures(self, result: Result, measures: Mapping[str, float]) -> None:
+        """Saves the picture and the history once more, with measures; a failure is told."""
+        result.history["run"]["measures"] = dict(measures)
+        try:
+            self._save(result.pixels, self.path, result.history["run"])
+        except FileError as error:
+            self._history_failed = True
+            tell(f"jax_nst: {error}; the picture is saved, but without its measures")
+        self._save_history(result)
+
     def rescue(self, error: BaseException) -> None:
         """Saves the picture that an exception carries, if there is one, and no later one was saved."""
         result = getattr(error, "result", None)
