@@ -398,7 +398,7 @@ def test_measures_are_in_a_table_that_sorts_the_pictures(screen, browser, tmp_pa
     def shown_items():
         return [int(card.get_attribute("data-item")) for card in items(opened).all()]
 
-    assert table.locator("thead button").all_inner_texts() == ["content_ssim", "clipped", "variation_ratio"]
+    assert table.locator("thead button").all_inner_texts() == ["content ssim", "clipped", "variation ratio"]
     assert sorted(rows()) == [number for number in range(12) if number != 5]
     assert table.locator("td.best").all_inner_texts() == ["1", "0.55", "0.28"]
     # Higher is better, lower is better, and near 1; what was not measured comes last.
@@ -414,6 +414,8 @@ def test_measures_are_in_a_table_that_sorts_the_pictures(screen, browser, tmp_pa
     assert rows()[0] == 11
     opened.fill("#filter", "starry")
     assert sorted(rows()) == [6, 7, 8, 9, 10, 11]
+    assert box(table.locator("tbody th").first)["width"] > 100  # not a letter wide
+    assert box(table)["height"] < 0.6 * SCREENS[screen][1]
     items(opened).locator("a").first.click()
     assert "content_ssim" in opened.locator("#facts").inner_text()
     assert opened.evaluate("document.documentElement.scrollWidth") <= SCREENS[screen][0] + 1
