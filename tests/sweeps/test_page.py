@@ -380,7 +380,7 @@ def measured_page(browser, folder, screen="desktop", **options):
     cards, pictures = cards_and_pictures()
     for number, card in enumerate(cards):
         if card.file:
-            card.measures |= {"content_ssim": number / 20, "clipped": 0.5 - number / 50}
+            card.measures.update(content_ssim=number / 20, clipped=0.5 - number / 50)
             card.measures["variation_ratio"] = number / 4
     thumbnails = [None if pixels is None else jpeg_of(pixels, 60) for pixels in pictures]
     return open_page(browser, folder, page("measured", AXES, cards, thumbnails, {}), screen, **options)
