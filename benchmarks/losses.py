@@ -115,7 +115,7 @@ def paint(
     ]
     step_ms = 1000 * (last[-1] - last[0]) / max(1, len(last) - 1)
     rounded = quantize(result.pixels).astype(np.float32) / 255
-    return rounded, step_ms, measure_run(network.extractor, config, rounded, content, [style], None)
+    return rounded, step_ms, measure_run(network.extractor, config, content, [style], None, rounded)
 
 
 def steps_of(case: Case, arguments: argparse.Namespace, results: Results) -> int:

@@ -2,11 +2,11 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from absl import flags
 
 from jax_nst.cli.bars import StepsBar, items_bar, show_compiling, show_items, show_steps, steps_bar
@@ -205,7 +205,9 @@ def transfer(values: Mapping[str, Any], job: Job) -> int:
     settings = without_folders(
         {**describe(network, config, content.pixels.shape, item.shares), "inputs": inputs}
     )
-    saver = Saver(output, history_path, alpha=content.alpha, settings=settings)
+    measure = partial(measure_run, network.extractor, config, content.pixels, styles, item.shares)
+    measure = measure if values["measure"] else None
+    saver = Saver(output, history_path, alpha=content.alpha, settings=settings, measure=measure)
     store = Store(checkpoint_of(values, output), command=command_of(values, job, output))
     with interrupts(saver.quit_at_once) as interrupted, steps_bar(quiet=quiet) as bar:
 
@@ -228,22 +230,11 @@ def transfer(values: Mapping[str, Any], job: Job) -> int:
             raise
         finally:
             store.wait()
-
-        def measure(pixels: np.ndarray) -> dict[str, float]:
-            return measure_run(network.extractor, config, pixels, content.pixels, styles, item.shares)
-
-        asked = measure if values["measure"] else None
-        return _finish(saver, store, result, interrupted, bar, quiet, asked)
+        return _finish(saver, store, result, interrupted, bar, quiet)
 
 
 def _finish(
-    saver: Saver,
-    store: Store,
-    result: Result,
-    interrupted: Sequence[int],
-    bar: StepsBar,
-    quiet: bool,
-    measure: Callable[[np.ndarray], dict[str, float]] | None,
+    saver: Saver, store: Store, result: Result, interrupted: Sequence[int], bar: StepsBar, quiet: bool
 ) -> int:
     """Saves and tells what came of a run; returns the exit status."""
     steps = result.history["steps"]
@@ -255,11 +246,9 @@ def _finish(
     bar.close()
     if not quiet:
         tell(_verdict(saver.path, result, hurry=bool(interrupted), composited=saver.is_composited))
-    if measure and not interrupted:
-        measures = measure(load_picture(saver.path).pixels)
-        saver.save_measures(result, measures)
-        for line in () if quiet else lines_of(measures):
-            tell(line)
+    measures = {} if interrupted else saver.save_measures(result)
+    for line in () if quiet else lines_of(measures):
+        tell(line)
     if result.status is not Status.STOPPED:
         store.remove()
     elif store.has_saved:

@@ -35,20 +35,20 @@ def style_of(
 def measure_run(
     extractor: Extractor,
     config: Config,
-    pixels: np.ndarray,
     content: Pixels,
     styles: Sequence[Pixels],
     blend: Sequence[float] | None,
+    pixels: np.ndarray,
 ) -> dict[str, float]:
     """The measures of a picture that a run with these settings painted; see `metrics.METRICS`.
 
     Args:
       extractor: the network that painted.
       config: the settings of the run.
-      pixels: `[H, W, 3]`, the picture.
       content: as the run was given it, and so are the others.
       styles: the same.
       blend: the same.
+      pixels: `[H, W, 3]`, the picture.
     """
     level = resolve(config, extractor, content.shape, current_platform()).levels[-1]
     style = style_of(extractor, level, styles, blend_shares(blend, len(styles)))

@@ -59,7 +59,11 @@ def test_measures_are_added_to_the_picture_and_its_history(saver):
     result = result_of()
     saver.save_result(result)
     before = load_picture("o.png")
-    saver.save_measures(result, {"clipped": 0.5, "content_ssim": float("nan")})
+    assert saver.save_measures(result) == {}  # not asked for
+    seen = []
+    saver._measure = lambda pixels: seen.append(pixels) or {"clipped": 0.5, "content_ssim": float("nan")}
+    assert saver.save_measures(result)["clipped"] == 0.5
+    np.testing.assert_array_equal(seen[0], before.pixels)  # of the file
     for run in (load_settings("o.png")["run"], json.loads(Path("h.json").read_text())["run"]):
         assert run["measures"] == {"clipped": 0.5, "content_ssim": None}
         assert run["message"] == "ok"
@@ -72,7 +76,8 @@ def test_measures_that_cannot_be_saved_are_told_and_lose_nothing(saver, monkeypa
     saver.save_result(result_of())
     before = Path("o.png").read_bytes()
     monkeypatch.setattr(saving, "save_image", full)
-    saver.save_measures(result_of(), {"clipped": 0.5})
+    saver._measure = lambda pixels: {"clipped": 0.5}
+    assert saver.save_measures(result_of()) == {"clipped": 0.5}
     assert "the picture is saved, but without its measures" in capsys.readouterr().err
     assert Path("o.png").read_bytes() == before
     assert saver.has_failed

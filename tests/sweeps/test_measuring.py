@@ -62,7 +62,7 @@ def table(folder):
 def test_the_measures_of_an_item_are_those_of_its_run(inputs):
     job, extractor = make_job(inputs[:1], inputs[1:], GRID, CONFIG), load_network(CONFIG).extractor
     pixels = picture(32, 32, 3)
-    expected = measure_run(extractor, CONFIG, pixels, load_image(inputs[0]), [load_image(inputs[1])], None)
+    expected = measure_run(extractor, CONFIG, load_image(inputs[0]), [load_image(inputs[1])], None, pixels)
     measure_item = make_measure(job, extractor)
     for item in (0, 1):
         assert measure_item(item, pixels) == pytest.approx(expected, nan_ok=True)

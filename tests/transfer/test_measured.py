@@ -27,7 +27,7 @@ def test_a_run_is_measured_as_its_pictures_are():
     config = Config(**{**vars(WAVELETS), "style_scale": 1.5})
     content, style, other = picture(16, 16, 1), picture(20, 20, 2), picture(32, 32, 3)
     pixels = np.clip(resize(content, (32, 32)) + 0.1, 0, 1)
-    found = measure_run(extractor, config, pixels, content, [style, other], (0.25, 0.75))
+    found = measure_run(extractor, config, content, [style, other], (0.25, 0.75), pixels)
     sized = [resize(x, fit_size(x.shape, 48)) for x in (style, other)]
     expected = measure_picture(
         pixels, content, sized, blend=(1, 3), style_size=48, painted=("scale1", "scale2")
@@ -43,5 +43,5 @@ def test_layers_that_were_painted_with_are_not_measured_on(monkeypatch):
     monkeypatch.setattr(measured, "measure", lambda *sides: {})
     config = Config(features="vgg19-lite", style_layers=("relu1_2", "relu2_1"))
     extractor = load_network(config).extractor
-    measure_run(extractor, config, picture(32, 32), picture(32, 32), [picture(32, 32)], None)
+    measure_run(extractor, config, picture(32, 32), [picture(32, 32)], None, picture(32, 32))
     assert seen == [("relu1_2", "relu2_1")] * 2
