@@ -21,10 +21,19 @@ def other_flags_table() -> str:
     return _table(flag for flag in _flags() if flag.name not in names)
 
 
+def metrics_table() -> str:
+    """The measures: name, which way is better, range, meaning."""
+    from jax_nst import METRICS
+
+    rows = [f"| `{name}` | {x.better} | {x.range} | {x.doc} |" for name, x in METRICS.items()]
+    return "\n".join(("| measure | better | range | meaning |", "|---|---|---|---|", *rows))
+
+
 def define_env(env: Any) -> None:
     """Registers the tables with the site generator."""
     env.macro(settings_table)
     env.macro(other_flags_table)
+    env.macro(metrics_table)
     env.macro(gallery)
     for table in _load(Path(__file__).with_name("predictions.py")).TABLES:
         env.macro(table)

@@ -22,6 +22,8 @@ from jax_nst.losses import Target as Target
 from jax_nst.losses import Term as Term
 from jax_nst.losses import gram_matrix as gram_matrix
 from jax_nst.losses import make_objective as make_objective
+from jax_nst.metrics import METRICS as METRICS
+from jax_nst.metrics import measure_picture as measure_picture
 from jax_nst.models.extractor import Extractor as Extractor
 from jax_nst.models.features import extract_features as extract_features
 from jax_nst.models.vgg import vgg as vgg
@@ -49,6 +51,7 @@ __all__ = [
     "CONTENT",
     "CROSS_LAYER",
     "GRAM",
+    "METRICS",
     "MOMENTS",
     "NEAREST",
     "RECIPES",
@@ -80,6 +83,7 @@ __all__ = [
     "load_params",
     "make_objective",
     "make_step",
+    "measure_picture",
     "precondition",
     "save_image",
     "show_progress",

@@ -119,6 +119,13 @@ def test_a_row_has_the_default_and_the_documentation_of_the_field(tables):
     assert row == f"| `--steps` | `{field.default}` | {field.metadata['doc']} |"
 
 
+def test_every_measure_is_in_its_table(tables):
+    rows = re.findall(
+        r"^\| `(\w+)` \| (?:lower|higher|near 1) \| .+ \| .+ \|$", tables.metrics_table(), re.M
+    )
+    assert rows == list(jax_nst.METRICS)
+
+
 def test_every_recipe_and_package_is_described():
     losses, design = ((DOCS / name).read_text() for name in ("losses.md", "design.md"))
     assert all(losses.count(f"`{name}`") >= 2 for name in RECIPE_NAMES)

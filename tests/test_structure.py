@@ -14,7 +14,7 @@ import jax_nst
 SOURCES = ROOT / "jax_nst"
 
 # A module imports only from its own package and from packages earlier in this list.
-PACKAGES = ("runtime", "images", "models", "losses", "optim", "transfer", "sweeps", "cli")
+PACKAGES = ("runtime", "images", "models", "losses", "optim", "metrics", "transfer", "sweeps", "cli")
 
 MODULES = [
     path.relative_to(SOURCES).with_suffix("")

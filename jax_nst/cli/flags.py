@@ -107,6 +107,14 @@ def define_flags(values: flags.FlagValues) -> None:
         **here,
     )
     flags.DEFINE_string("history", None, "JSON file to write the losses of every step to", **here)
+    flags.DEFINE_bool(
+        "measure",
+        False,
+        "measure the pictures: how near they are to the style, on features that were not painted with, and "
+        "to the content; printed, and kept with the picture and its history; in a sweep, columns of its "
+        "table and page",
+        **here,
+    )
     flags.DEFINE_bool("quiet", False, "print the path of the picture only", **here)
     flags.DEFINE_bool("version", False, "show the version", **here)
     flags.DEFINE_bool("help", False, "show this help", short_name="h", **here)

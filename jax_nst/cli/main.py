@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from jax_nst.cli.terminal import (
     warnings_in_a_line,
 )
 from jax_nst.images import WRITABLE, check_writable, load_picture
+from jax_nst.metrics import lines_of
 from jax_nst.runtime import distributed
 from jax_nst.runtime.compilation import keep_compiled
 from jax_nst.runtime.files import FileError, check_replaceable, check_working_folder
@@ -35,6 +37,7 @@ from jax_nst.sweeps.tables import told
 from jax_nst.transfer.checkpoint import Checkpoint, Store
 from jax_nst.transfer.config import INITS
 from jax_nst.transfer.engine import Hooks
+from jax_nst.transfer.measured import measure_run
 from jax_nst.transfer.network import load_network
 from jax_nst.transfer.outcome import Progress, Status
 from jax_nst.transfer.pictures import files_of, load_content, load_style
@@ -149,6 +152,7 @@ def run_job(values: Mapping[str, Any], job: Job, batch: int | None) -> int:
             job,
             network,
             batch=batch,
+            measure=values["measure"],
             resume=bool(values["resume"]),
             checkpoint=Checkpoint(
                 folder / CHECKPOINT, every=values["checkpoint_every"], anyway=values["resume_anyway"]
@@ -203,7 +207,9 @@ def transfer(values: Mapping[str, Any], job: Job) -> int:
     settings = without_folders(
         {**describe(network, config, content.pixels.shape, item.shares), "inputs": inputs}
     )
-    saver = Saver(output, history_path, alpha=content.alpha, settings=settings)
+    measure = partial(measure_run, network.extractor, config, content.pixels, styles, item.shares)
+    measure = measure if values["measure"] else None
+    saver = Saver(output, history_path, alpha=content.alpha, settings=settings, measure=measure)
     store = Store(checkpoint_of(values, output), command=command_of(values, job, output))
     with interrupts(saver.quit_at_once) as interrupted, steps_bar(quiet=quiet) as bar:
 
@@ -242,6 +248,9 @@ def _finish(
     bar.close()
     if not quiet:
         tell(_verdict(saver.path, result, hurry=bool(interrupted), composited=saver.is_composited))
+    measures = {} if interrupted else saver.save_measures(result)
+    for line in () if quiet else lines_of(measures):
+        tell(line)
     if result.status is not Status.STOPPED:
         store.remove()
     elif store.has_saved:

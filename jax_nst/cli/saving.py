@@ -5,7 +5,7 @@ import json
 import os
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from jax_nst.cli.names import shortened
 from jax_nst.cli.terminal import tell
-from jax_nst.images import read_head, save_image
+from jax_nst.images import load_picture, read_head, save_image
 from jax_nst.runtime.files import FileError, replacing
 from jax_nst.transfer.outcome import Progress, Status
 from jax_nst.transfer.provenance import for_json
@@ -33,11 +33,18 @@ class Saver:
     """
 
     def __init__(
-        self, output: str, history: str | None, *, alpha: np.ndarray | None, settings: Mapping[str, Any]
+        self,
+        output: str,
+        history: str | None,
+        *,
+        alpha: np.ndarray | None,
+        settings: Mapping[str, Any],
+        measure: Callable[[np.ndarray], dict[str, float]] | None = None,
     ) -> None:
-        """`settings` are stored in the file, beside what the run did."""
+        """`settings` are stored in the file, beside what the run did; `measure` measures pixels."""
         self.path = ""
         self._output, self._history, self._alpha, self._settings = output, history, alpha, settings
+        self._measure = measure
         self._done = threading.Event()
         self._history_failed = False
 
@@ -65,6 +72,24 @@ class Saver:
             tell(f"jax_nst: warning: {result.message}; the picture is its start. {_REMEDY}")
         elif result.status is Status.DIVERGED:
             tell(f"jax_nst: warning: {result.message}. {_REMEDY}")
+
+    def save_measures(self, result: Result) -> dict[str, float]:
+        """Measures the picture as it is in the file; saves it once more, with that, and the history.
+
+        Returns:
+          Name -> value; empty if no measures were asked for.
+        """
+        if not self._measure:
+            return {}
+        measures = self._measure(load_picture(self.path).pixels)
+        result.history["run"]["measures"] = measures
+        try:
+            self._save(result.pixels, self.path, result.history["run"])
+        except FileError as error:
+            self._history_failed = True
+            tell(f"jax_nst: {error}; the picture is saved, but without its measures")
+        self._save_history(result)
+        return measures
 
     def rescue(self, error: BaseException) -> None:
         """Saves the picture that an exception carries, if there is one, and no later one was saved."""

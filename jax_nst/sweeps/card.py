@@ -21,6 +21,7 @@ class Card:
       seconds: run time.
       curve: pairs of step and total loss.
       inputs: keys of the item's content and styles in the inputs, such as `style 1`.
+      measures: name -> value, for the saved picture; empty if it was not measured.
     """
 
     item: int
@@ -31,6 +32,7 @@ class Card:
     seconds: float
     curve: list[tuple[int, float]]
     inputs: list[str]
+    measures: dict[str, float] = dataclasses.field(default_factory=dict)
 
     @property
     def title(self) -> str:

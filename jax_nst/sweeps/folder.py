@@ -1,9 +1,10 @@
 """A sweep on disk: pictures, tables and settings in one folder, which a later run can continue."""
 
 import contextlib
+import functools
 import json
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,12 +18,13 @@ from jax_nst.runtime.locking import locked
 from jax_nst.runtime.platform import current_platform
 from jax_nst.sweeps.inputs import agreed_sources, load_picture_of
 from jax_nst.sweeps.job import CHECKPOINT, Job
+from jax_nst.sweeps.measuring import Measures, measure_files, read_measures
 from jax_nst.sweeps.opening import open_folder
 from jax_nst.sweeps.records import Record, stack_history, write_batch, write_file
 from jax_nst.sweeps.report import make_report, save_inputs
 from jax_nst.sweeps.settings import compare_processes, describe_job
 from jax_nst.sweeps.sweeping import run_sweep
-from jax_nst.sweeps.tables import gather_outcomes, make_row, write_history, write_results
+from jax_nst.sweeps.tables import gather_outcomes, make_row, measure_cells, write_history, write_results
 from jax_nst.transfer.checkpoint import Checkpoint, CheckpointError, Saved, Store
 from jax_nst.transfer.engine import Hooks
 from jax_nst.transfer.network import Network
@@ -40,6 +42,7 @@ def run_in_folder(
     network: Network,
     *,
     batch: int | None = None,
+    measure: bool = False,
     resume: bool = False,
     checkpoint: Checkpoint | None = None,
     command: Mapping[str, Any] | None = None,
@@ -56,6 +59,7 @@ def run_in_folder(
       job: the sweep.
       network: the extractor with its params.
       batch: how many items at once; None for what fits and is fast.
+      measure: whether to measure the pictures, those of an earlier run too; see `metrics.METRICS`.
       resume: whether to continue the sweep in the folder, within the batch that was at work.
       checkpoint: of the state of the batch at work, in the folder `CHECKPOINT` of the sweep if None. None
         is saved by several processes, whose states would be of different steps.
@@ -74,14 +78,22 @@ def run_in_folder(
     compare_processes({**description, "batch": batch})
     sweep = _Sweep(folder, job, network, resolve_loss_names(job.config, network.extractor), description)
     records: dict[int, Record] = {}
+    measures: dict[int, Measures] = {}
     rows: dict[int, dict[str, Any]] = {}
     with contextlib.ExitStack() as held:
         with distributed.errors_of_all():
             if distributed.is_first():
                 held.enter_context(locked(folder))
                 records |= open_folder(folder, job, description, sweep.names, resume=resume)
+                found = read_measures(folder, job)
+                measures |= {item: found[item] for item in records if item in found}
                 _write_command(folder, command)
-        rows |= {item: make_row(job, record, sweep.names) for item, record in records.items()}
+        rows |= {
+            item: make_row(job, record, sweep.names, measures.get(item)) for item, record in records.items()
+        }
+        # Before the first batch, what an earlier run left unmeasured.
+        measure_new = functools.partial(_measure, sweep, measures, rows, hooks.stop)
+        measure_new([item for item in records if item not in measures] if measure else [])
         store, begun = _open_checkpoint(checkpoint or Checkpoint(folder / CHECKPOINT), job)
         batches = run_sweep(
             network,
@@ -98,6 +110,9 @@ def run_in_folder(
             for chosen, outcomes, slots in batches:
                 new = _keep_batch(sweep, chosen, outcomes, slots, rows)
                 records |= new
+                for item in new:
+                    measures.pop(item, None)  # of a picture that was stopped, and is now another
+                measure_new(list(new) if measure else [])
                 if store and slots and all(item in new for item in chosen) and not _stopped(new):
                     store.remove()
         except BaseException:
@@ -141,6 +156,23 @@ def _keep_batch(
         if problem:
             raise problem
     return {record.outcome.item: record for record in new}
+
+
+def _measure(
+    sweep: _Sweep,
+    measures: dict[int, Measures],
+    rows: dict[int, dict[str, Any]],
+    stop: Callable[[], bool] | None,
+    items: Sequence[int],
+) -> None:
+    """Measures the pictures of some items, on the first process, and adds that to the rows of the table."""
+    with distributed.errors_of_all(), _naming_resume(sweep.folder):
+        painted = [item for item in items if rows[item]["file"]]
+        if painted and distributed.is_first():
+            extractor = sweep.network.extractor
+            measure_files(sweep.folder, sweep.job, extractor, painted, measures, stop or (lambda: False))
+            for item in painted:
+                rows[item] |= measure_cells(measures.get(item, {}))
 
 
 def _finish(

@@ -10,6 +10,7 @@ from PIL import Image
 
 from jax_nst.runtime.files import FileError, remove_leftovers
 from jax_nst.sweeps.job import BATCHES, CHECKPOINT, INPUTS, REPORTS, SETTINGS, Job
+from jax_nst.sweeps.measuring import read_measures
 from jax_nst.sweeps.records import Record, merged, read_batches, set_aside
 from jax_nst.sweeps.settings import difference, read_settings, write_settings
 from jax_nst.sweeps.tables import keep_edited_results
@@ -56,7 +57,7 @@ def open_folder(
     _set_aside_other_kinds(folder)
     write_settings(folder, before)
     batches = read_batches(folder, job, names)
-    keep_edited_results(folder, job, batches, names)
+    keep_edited_results(folder, job, batches, names, read_measures(folder, job))
     return _with_pictures(folder, job, merged(batches))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import jinja2
 
+from jax_nst.metrics import METRICS
 from jax_nst.sweeps.card import Card
 
 
@@ -38,6 +39,11 @@ def page(
         "paired": paired,
         "axes": [{"name": name, "labels": list(labels)} for name, labels in axes.items()],
         "items": [dataclasses.asdict(card) for card in cards],
+        "metrics": {
+            name: {"better": metric.better, "doc": metric.doc}
+            for name, metric in METRICS.items()
+            if any(name in card.measures for card in cards)
+        },
         "inputs": {name: {"file": file} for name, (file, _) in inputs.items()},
     }
     environment = jinja2.Environment(

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import PngImagePlugin
 
 from jax_nst.images import ImageError, jpeg_of, load_image, save_image, shrink
+from jax_nst.metrics import METRICS
 from jax_nst.runtime.files import FileError, replacing
 from jax_nst.sweeps.card import Card, thumbnail_size
 from jax_nst.sweeps.contact_sheet import contact_sheet
@@ -173,6 +174,7 @@ def _cards(
                 _number(row.get("seconds", "")) or 0.0,
                 _thinned(curves[item], points) if item in curves else [],
                 sweep.inputs_of(item),
+                {name: value for name in METRICS if (value := _number(row.get(name, ""))) is not None},
             )
         )
     return cards

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jax_nst.images import as_pictures, load_image
+from jax_nst.images import as_pictures, load_image, quantize
 from jax_nst.losses import Losses
 from jax_nst.models.extractor import Params
 from jax_nst.runtime.platform import current_platform
@@ -16,6 +16,7 @@ from jax_nst.sweeps.folder import run_in_folder
 from jax_nst.sweeps.grid import Grid
 from jax_nst.sweeps.inputs import content_sources, style_sources
 from jax_nst.sweeps.job import Job, make_job
+from jax_nst.sweeps.measuring import Measures, make_measure, read_measures, stack_measures
 from jax_nst.sweeps.records import merged, read_batches
 from jax_nst.sweeps.sweeping import run_sweep
 from jax_nst.transfer.config import Config
@@ -48,6 +49,8 @@ class SweepResult(NamedTuple):
     """How the run of each item ended."""
     messages: list[str]
     """`ok`, or in a sentence what went wrong."""
+    measures: dict[str, np.ndarray]
+    """Name, as in `METRICS` -> `[items]`, NaN for what was not measured; empty if nothing was."""
 
 
 class SweepItem(NamedTuple):
@@ -81,6 +84,7 @@ def sweep(
     callback: Callback | None = None,
     folder: str | os.PathLike[str] | None = None,
     resume: bool = False,
+    measure: bool = False,
 ) -> SweepResult:
     """Paints every content in every style with every setting of the grid, many at once.
 
@@ -99,6 +103,7 @@ def sweep(
         state of the batch at work now and then, as the command line does. The pictures of the result are
         then those of the files, of 8 bits.
       resume: go on with the sweep in that folder, if there is one.
+      measure: measure the pictures, rounded to 8 bits; see `METRICS`.
 
     Returns:
       The results of all items. An exception on the way, also KeyboardInterrupt, has those so far as its
@@ -125,21 +130,28 @@ def sweep(
     names = resolve_loss_names(config, network.extractor)
     if folder is not None:
         path = Path(folder)
-        run_in_folder(path, job, network, batch=batch, resume=resume, hooks=Hooks(callback))
-        return _stack(job, _outcomes_in(path, job, names), names)
+        options: Any = {"batch": batch, "measure": measure, "resume": resume}
+        run_in_folder(path, job, network, **options, hooks=Hooks(callback))
+        return _stack(job, _outcomes_in(path, job, names), names, read_measures(path, job))
     if resume:
         raise ValueError("resume goes on with the sweep in a folder; pass that as folder")
     outcomes: list[Outcome] = []
+    measures: dict[int, Measures] = {}
+    measure_item = make_measure(job, network.extractor)
     try:
         for of_batch in _batches(job, network, batch, callback):
             outcomes += of_batch
+            for outcome in of_batch if measure else ():
+                if outcome.pixels is not None:
+                    rounded = quantize(outcome.pixels).astype(np.float32) / 255
+                    measures[outcome.item] = measure_item(outcome.item, rounded)
     except BaseException as error:
         carried = getattr(error, "run", None)
         outcomes += carried.outcomes if isinstance(carried, Interrupted) else []
-        error.result = _stack(job, outcomes, names)  # pyright: ignore[reportAttributeAccessIssue]
+        error.result = _stack(job, outcomes, names, measures)  # pyright: ignore[reportAttributeAccessIssue]
         error.add_note("The results so far are in the `result` of this exception.")
         raise
-    return _stack(job, outcomes, names)
+    return _stack(job, outcomes, names, measures)
 
 
 def iterate_sweep(
@@ -241,7 +253,9 @@ def _outcomes_in(folder: Path, job: Job, names: Sequence[str]) -> list[Outcome]:
     ]
 
 
-def _stack(job: Job, outcomes: Sequence[Outcome], names: Sequence[str]) -> SweepResult:
+def _stack(
+    job: Job, outcomes: Sequence[Outcome], names: Sequence[str], measures: dict[int, Measures]
+) -> SweepResult:
     """The result of all items; one that has no outcome was not reached."""
     items = job.items
     found = {outcome.item: outcome for outcome in outcomes}
@@ -262,6 +276,7 @@ def _stack(job: Job, outcomes: Sequence[Outcome], names: Sequence[str]) -> Sweep
         np.array([outcome.seconds for outcome in ordered]),
         [outcome.status for outcome in ordered],
         [outcome.message for outcome in ordered],
+        stack_measures(measures, len(items)),
     )
 
 

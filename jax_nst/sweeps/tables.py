@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from jax_nst.metrics import METRICS
 from jax_nst.runtime import distributed
 from jax_nst.sweeps.job import HISTORY, RESULTS, Job
 from jax_nst.sweeps.labels import item_labels
@@ -23,8 +24,10 @@ _MOST_LINES = 20
 _MOST_RANGES = 8
 
 
-def make_row(job: Job, record: Record, names: Sequence[str]) -> dict[str, Any]:
-    """A line of the table; `names` are those of the losses."""
+def make_row(
+    job: Job, record: Record, names: Sequence[str], measures: Mapping[str, float] | None = None
+) -> dict[str, Any]:
+    """A line of the table; `names` are those of the losses, and `measures` None if there are none."""
     outcome = record.outcome
     losses = zip(loss_columns(names), map(float, outcome.best), strict=True)
     has_picture = outcome.status is not Status.FAILED
@@ -32,6 +35,7 @@ def make_row(job: Job, record: Record, names: Sequence[str]) -> dict[str, Any]:
         "item": outcome.item,
         **_values(job, outcome.item),
         **{name: value if math.isfinite(value) else "" for name, value in losses},
+        **measure_cells(measures or {}),
         "steps": max(0, len(outcome.losses) - 1),
         "best_step": _best_step(outcome.losses[:, 0]) if has_picture else "",
         "seconds": round(outcome.seconds, 3),
@@ -40,6 +44,11 @@ def make_row(job: Job, record: Record, names: Sequence[str]) -> dict[str, Any]:
         "file": job.files[outcome.item] if has_picture else "",
         "status": outcome.message,
     }
+
+
+def measure_cells(measures: Mapping[str, float]) -> dict[str, Any]:
+    """Measures as they stand in the table: six digits, and nothing for what could not be measured."""
+    return {name: float(f"{value:.6g}") if math.isfinite(value) else "" for name, value in measures.items()}
 
 
 def loss_columns(names: Sequence[str]) -> list[str]:
@@ -66,19 +75,29 @@ def _values(job: Job, index: int) -> dict[str, Any]:
 def write_results(
     folder: Path, job: Job, rows: Mapping[int, Mapping[str, Any]], names: Sequence[str]
 ) -> None:
-    """Writes the table of the items that were reached; `names` are those of the losses."""
+    """Writes the table of the items that were reached; `names` are those of the losses.
+
+    It has columns for measures if an item was measured.
+    """
     write_file(folder / RESULTS, _csv(job, [rows[item] for item in sorted(rows)], names).encode())
 
 
 def keep_edited_results(
-    folder: Path, job: Job, batches: Sequence[Mapping[int, Record]], names: Sequence[str]
+    folder: Path,
+    job: Job,
+    batches: Sequence[Mapping[int, Record]],
+    names: Sequence[str],
+    measures: Mapping[int, Mapping[str, float]],
 ) -> None:
-    """Sets the table aside, with a warning, if it has a line that is not of these records."""
+    """Sets the table aside, with a warning, if it has a line that is not of these records and measures."""
     path = folder / RESULTS
-    rows = [make_row(job, record, names) for batch in batches for record in batch.values()]
-    if not path.exists() or set(path.read_bytes().splitlines()) <= set(
-        _csv(job, rows, names).encode().splitlines()
-    ):
+    records = [record for batch in batches for record in batch.values()]
+    rows = [make_row(job, record, names) for record in records]
+    measured = [make_row(job, x, names, measures.get(x.outcome.item)) for x in records]
+    # An item may have been written before it was measured.
+    tables = [_csv(job, rows, names), _csv(job, measured + rows, names)]
+    lines = {line for table in tables for line in table.encode().splitlines()}
+    if not path.exists() or set(path.read_bytes().splitlines()) <= lines:
         return
     kept = set_aside(path)
     warnings.warn(
@@ -91,7 +110,9 @@ def keep_edited_results(
 def _csv(job: Job, rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
     last = ["steps", "best_step", "seconds", "batch", "devices", "file", "status"]
     text = io.StringIO(newline="")
-    table = csv.DictWriter(text, ["item", *job.axes, *loss_columns(names), *last], lineterminator="\n")
+    measures = [name for name in METRICS if any(name in row for row in rows)]
+    columns = ["item", *job.axes, *loss_columns(names), *measures, *last]
+    table = csv.DictWriter(text, columns, lineterminator="\n")
     table.writeheader()
     table.writerows(rows)
     return text.getvalue()

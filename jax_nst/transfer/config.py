@@ -92,8 +92,7 @@ class Config:
     )
     content_loss: tuple[str, ...] | None = _setting(
         None,
-        f"content losses of recipe normalized: one or more of {', '.join(CONTENT_TERMS)}; they share the "
-        "content weight as those of style_loss share theirs (default: features)",
+        f"content losses of recipe normalized, as style_loss: {', '.join(CONTENT_TERMS)} (default: features)",
     )
     optimizer: str | optax.GradientTransformation = _setting("lbfgs", f"one of {', '.join(OPTIMIZERS)}")
     steps: int = _setting(
@@ -125,7 +124,7 @@ class Config:
     content_weight: float | None = _setting(None, "factor of the content term (default: the recipe's)")
     style_weight: float | str | None = _setting(
         None,
-        "factor of the style term, or the path of an image whose brightness multiplies the recipe's at each "
+        "factor of the style term, or path of an image whose brightness multiplies the recipe's at each "
         "place (default: the recipe's)",
     )
     tv_weight: float | None = _setting(

@@ -16,7 +16,7 @@ import pytest
 from conftest import EXAMPLES, ROOT, picture
 from PIL import Image
 
-from jax_nst import Config, images, load_image, save_image
+from jax_nst import METRICS, Config, images, load_image, measure_picture, save_image
 from jax_nst.cli import main as cli
 from jax_nst.losses import STYLE_TERMS
 from jax_nst.transfer import plan
@@ -143,6 +143,23 @@ def test_style_losses_of_a_sweep_have_columns(pair):
         assert set(history) == {*names, "picture"}
 
 
+def test_a_sweep_is_measured_and_stays_so_when_it_is_resumed(pair):
+    """Of two pictures, one is missing; the flags are those of the sweep."""
+    flags = (*pair, *QUICK, "--style_weight=10,1000", "--quiet")
+    assert run(*flags, "--measure") == 0
+
+    def rows():
+        with Path("sweep/results.csv").open(newline="") as file:
+            return list(csv.DictReader(file))
+
+    before = rows()
+    assert all(0 < float(row["style_distance_vgg"]) < 1 for row in before)
+    assert all(-1 <= float(row[name]) <= 1 for row in before for name in ("content_ssim", "content_edges"))
+    Path("sweep", before[0]["file"]).unlink()
+    assert run(*flags, "--resume=sweep", "--measure") == 0
+    assert [row["content_ssim"] for row in rows()] == [row["content_ssim"] for row in before]
+
+
 def test_a_sweep_with_a_bad_file_names_it_and_paints_the_rest(pair, capsys):
     Path("bad.png").write_bytes(b"no picture")
     assert run(*pair, "--style=bad.png", *QUICK) == 1
@@ -252,6 +269,25 @@ def test_style_losses_are_in_history_and_verdict(pair, capsys):
     assert history["config"]["style_loss"] == ["gram:2", "moments"]
     last = capsys.readouterr().err.strip().splitlines()[-1]
     assert re.search(r"scores " + ", ".join(rf"{name} [\d.e+-]+" for name in names), last)
+
+
+def test_measures_are_printed_in_lines_and_kept(pair, capsys):
+    assert run(*pair, *QUICK, "--measure", "--history=h.json", "--output=o.png") == 0
+    out, err = capsys.readouterr()
+    assert out == "o.png\n"
+    lines = err[err.index("saved after") :].splitlines()[1:]
+    assert lines[0].startswith("style_distance_vgg")
+    kept = json.loads(Path("h.json").read_text())["run"]["measures"]
+    assert kept == images.load_settings("o.png")["run"]["measures"]
+    assert list(kept) == [line.split()[0] for line in lines] == list(METRICS)
+    assert len({line.index(line.split()[1]) + len(line.split()[1]) for line in lines}) == 1  # aligned
+    for line in lines:
+        name, value, *better = line.split()
+        assert float(value) == pytest.approx(kept[name], abs=1e-4)
+        assert " ".join(better) in ("lower is better", "higher is better", "near 1")
+    styles, content = images.load_image("s.png"), images.load_image("c.png")
+    expected = measure_picture(images.load_image("o.png"), content, styles, painted=("scale1",))
+    assert kept == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize(

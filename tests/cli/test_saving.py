@@ -55,6 +55,34 @@ def test_what_the_run_did_is_in_the_file_and_its_history(saver):
     assert json.loads(Path("h.json").read_text())["steps"] == [{"total": 1.0}]
 
 
+def test_measures_are_added_to_the_picture_and_its_history(saver):
+    result = result_of()
+    saver.save_result(result)
+    before = load_picture("o.png")
+    assert saver.save_measures(result) == {}  # not asked for
+    seen = []
+    saver._measure = lambda pixels: seen.append(pixels) or {"clipped": 0.5, "content_ssim": float("nan")}
+    assert saver.save_measures(result)["clipped"] == 0.5
+    np.testing.assert_array_equal(seen[0], before.pixels)  # of the file
+    for run in (load_settings("o.png")["run"], json.loads(Path("h.json").read_text())["run"]):
+        assert run["measures"] == {"clipped": 0.5, "content_ssim": None}
+        assert run["message"] == "ok"
+    np.testing.assert_array_equal(load_picture("o.png").pixels, before.pixels)
+    np.testing.assert_array_equal(load_picture("o.png").alpha, before.alpha)
+    assert not saver.has_failed
+
+
+def test_measures_that_cannot_be_saved_are_told_and_lose_nothing(saver, monkeypatch, capsys):
+    saver.save_result(result_of())
+    before = Path("o.png").read_bytes()
+    monkeypatch.setattr(saving, "save_image", full)
+    saver._measure = lambda pixels: {"clipped": 0.5}
+    assert saver.save_measures(result_of()) == {"clipped": 0.5}
+    assert "the picture is saved, but without its measures" in capsys.readouterr().err
+    assert Path("o.png").read_bytes() == before
+    assert saver.has_failed
+
+
 def test_what_is_saved_during_the_run_says_at_which_step(saver):
     entries = {0: [{"step": 2, "total": 5.0}, {"step": 3, "total": float("inf")}]}
     saver.save_during(Progress((0,), 0, 1, 3, 9, 16, entries, lambda item=None: picture(12, 16)))

@@ -373,3 +373,63 @@ def test_page_without_its_folder_shows_thumbnails(browser, tmp_path):
     opened.wait_for_function("document.getElementById('full').src.startsWith('data:image/jpeg')")
     np.testing.assert_allclose(colours(opened.locator("#full")), [0, 1, 0.5], atol=0.05)
     opened.close()
+
+
+def measured_page(browser, folder, screen="desktop", **options):
+    """A page of which all items but one are measured: `content_ssim` rises, `clipped` falls."""
+    cards, pictures = cards_and_pictures()
+    for number, card in enumerate(cards):
+        if card.file:
+            card.measures.update(content_ssim=number / 20, clipped=0.5 - number / 50)
+            card.measures["variation_ratio"] = number / 4
+    thumbnails = [None if pixels is None else jpeg_of(pixels, 60) for pixels in pictures]
+    return open_page(browser, folder, page("measured", AXES, cards, thumbnails, {}), screen, **options)
+
+
+@pytest.mark.parametrize("screen", list(SCREENS))
+def test_measures_are_in_a_table_that_sorts_the_pictures(screen, browser, tmp_path):
+    opened, said, _ = measured_page(browser, tmp_path, screen)
+    opened.locator("#measures summary").click()
+    table = opened.locator("#measures")
+
+    def rows():
+        return [int(row.get_attribute("data-row")) - 100 for row in table.locator("tbody tr").all()]
+
+    def shown_items():
+        return [int(card.get_attribute("data-item")) for card in items(opened).all()]
+
+    assert table.locator("thead button").all_inner_texts() == ["content ssim", "clipped", "variation ratio"]
+    assert sorted(rows()) == [number for number in range(12) if number != 5]
+    assert table.locator("td.best").all_inner_texts() == ["1", "0.55", "0.28"]
+    # Higher is better, lower is better, and near 1; what was not measured comes last.
+    best = {"content_ssim": [11, 10, 9], "clipped": [11, 10, 9], "variation_ratio": [4, 3, 6]}
+    for name, first in best.items():
+        table.locator(f"button[data-sort={name}]").click()
+        assert opened.locator("#sort").input_value() == name
+        assert shown_items()[:3] == rows()[:3] == first
+        assert shown_items()[-1] == 5
+    table.locator("button[data-sort=variation_ratio]").click()  # once more: as the grid
+    assert opened.locator("#sort").input_value() == ""
+    opened.select_option("#sort", "clipped")
+    assert rows()[0] == 11
+    opened.fill("#filter", "starry")
+    assert sorted(rows()) == [6, 7, 8, 9, 10, 11]
+    assert box(table.locator("tbody th").first)["width"] > 100  # not a letter wide
+    assert box(table)["height"] < 0.6 * SCREENS[screen][1]
+    items(opened).locator("a").first.click()
+    assert "content_ssim" in opened.locator("#facts").inner_text()
+    assert opened.evaluate("document.documentElement.scrollWidth") <= SCREENS[screen][0] + 1
+    assert [text for text in said if "ERR_FILE_NOT_FOUND" not in text] == []
+    opened.close()
+
+
+def test_measures_are_shown_without_javascript(browser, tmp_path):
+    opened, _, _ = measured_page(browser, tmp_path, java_script_enabled=False)
+    opened.locator("#measures summary").click()
+    assert opened.locator("#measures tbody tr").count() == 11
+    assert opened.locator("#measures").is_visible()
+    opened.close()
+
+
+def test_a_page_without_measures_has_no_panel_of_them():
+    assert 'id="measures"' not in html_of()

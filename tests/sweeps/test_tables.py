@@ -1,5 +1,6 @@
 import codecs
 import csv
+import math
 
 import numpy as np
 import pytest
@@ -90,9 +91,35 @@ def test_results_as_they_were_written_are_kept(tmp_path):
     path, records = results(tmp_path, [outcome(0, [3, 2]), outcome(1, [3, 2], Status.STOPPED, "stopped")])
     before = path.read_bytes()
     newer = {item: Record(outcome(item, [3, 1]), 2, 1) for item in (1, 4)}
-    keep_edited_results(tmp_path, JOB, [*records, newer], NAMES)
+    keep_edited_results(tmp_path, JOB, [*records, newer], NAMES, {})
     assert path.read_bytes() == before
-    keep_edited_results(tmp_path / "none", JOB, records, NAMES)
+    keep_edited_results(tmp_path / "none", JOB, records, NAMES, {})
+
+
+MEASURES = {"content_ssim": 1 / 3, "clipped": math.nan}
+
+
+def test_measures_are_columns_after_the_losses_of_a_measured_sweep(tmp_path):
+    rows = {0: make_row(JOB, Record(outcome(0, [3, 2]), 2, 1), NAMES, MEASURES)}
+    rows[1] = make_row(JOB, Record(outcome(1, [3, 2]), 2, 1), NAMES)
+    write_results(tmp_path, JOB, rows, NAMES)
+    with (tmp_path / "results.csv").open(newline="", encoding="utf-8") as file:
+        measured, other = csv.DictReader(file)
+    columns = list(measured)
+    assert columns[columns.index("tv_loss") + 1 : columns.index("steps")] == list(MEASURES)
+    assert [measured[name] for name in MEASURES] == ["0.333333", ""]
+    assert [other[name] for name in MEASURES] == ["", ""]
+
+
+def test_results_written_before_and_after_measuring_are_kept(tmp_path):
+    path, records = results(tmp_path, [outcome(0, [3, 2]), outcome(1, [3, 2])])
+    plain = {item: make_row(JOB, record, NAMES) for item, record in records[0].items()}
+    rows = {item: make_row(JOB, record, NAMES, MEASURES) for item, record in records[0].items()}
+    for measured in ({}, {0: rows[0]}, rows):
+        write_results(tmp_path, JOB, {**plain, **measured}, NAMES)
+        before = path.read_bytes()
+        keep_edited_results(tmp_path, JOB, records, NAMES, dict.fromkeys(rows, MEASURES))
+        assert path.read_bytes() == before
 
 
 EDITS = {
@@ -113,7 +140,7 @@ def test_edited_results_are_set_aside(edit, tmp_path):
     with pytest.warns(
         UserWarning, match=r"differs from the records of the sweep; kept as results\.csv\.old"
     ):
-        keep_edited_results(tmp_path, JOB, records, NAMES)
+        keep_edited_results(tmp_path, JOB, records, NAMES, {})
     assert (tmp_path / "results.csv.old").read_bytes() == edited
     assert not path.exists()
 

@@ -71,8 +71,8 @@ function render() {
   const grouped = across || down;
   let arranged;
   if (sort) {
-    const value = (number) => data.items[number].losses[sort] ?? Infinity;
-    arranged = [list([...numbers].sort((a, b) => value(a) - value(b)))];
+    const value = new Map(numbers.map((number) => [number, rank(number, sort)]));
+    arranged = [list([...numbers].sort((a, b) => (value.get(a) < value.get(b) ? -1 : Number(value.get(a) > value.get(b)))))];
   } else if (across && down && across !== down) {
     arranged = [table(across, down, numbers)];
   } else if (grouped && data.axes.length > 1) {
@@ -81,6 +81,7 @@ function render() {
     arranged = [list(numbers)];
   }
   byId("items").replaceChildren(...arranged);
+  tabulate(shown, sort);
   remember();
 }
 
@@ -101,7 +102,7 @@ function view(position) {
     return make("p", {}, image, key.split(" ")[0]);
   }));
   const { seconds, status, file } = item;
-  const facts = { ...item.labels, ...item.losses, seconds, status, file };
+  const facts = { ...item.labels, ...item.losses, ...item.measures, seconds, status, file };
   byId("facts").replaceChildren(...Object.entries(facts).flatMap(([name, value]) =>
     [make("dt", { textContent: name }),
       make("dd", { textContent: typeof value === "number" ? String(Number(value.toPrecision(6))) : value })]));
@@ -161,7 +162,8 @@ const [across, down] = defaults();
 options("across", names, across);
 options("down", names, down);
 const losses = Object.keys(data.items.find((item) => Object.keys(item.losses).length)?.losses ?? {});
-options("sort", [["", "as the grid"], ...losses.map((name) => [name, name.replace("_", " ")])], "");
+const sortable = [...losses, ...Object.keys(data.metrics)];
+options("sort", [["", "as the grid"], ...sortable.map((name) => [name, name.replaceAll("_", " ")])], "");
 byId("filter").oninput = render;
 byId("controls").onsubmit = (event) => event.preventDefault();
 byId("items").onclick = (event) => {

@@ -1,0 +1,112 @@
+"""Measures of the pictures of a sweep, kept beside its records: `batches/measures.json`."""
+
+import contextlib
+import functools
+import json
+import math
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from jax_nst.images import load_picture
+from jax_nst.metrics.measures import METRICS, ContentSide, StyleSide, measure
+from jax_nst.models.extractor import Extractor
+from jax_nst.runtime.platform import current_platform
+from jax_nst.sweeps.inputs import load_picture_of
+from jax_nst.sweeps.job import BATCHES, Job
+from jax_nst.sweeps.records import write_file
+from jax_nst.transfer.measured import content_of, style_of
+from jax_nst.transfer.pictures import load_style
+from jax_nst.transfer.provenance import for_json
+from jax_nst.transfer.spec import Level, resolve
+
+_FILE = "measures.json"
+
+Measures = dict[str, float]
+"""Name, as in `METRICS` -> value; NaN for what could not be measured."""
+
+
+def make_measure(job: Job, extractor: Extractor) -> Callable[[int, np.ndarray], Measures]:
+    """Returns `(item, its picture) -> measures`; contents and styles used last are kept prepared.
+
+    It raises ValueError where the content or a style cannot be read.
+    """
+    platform = current_platform()
+
+    @functools.lru_cache(maxsize=1)  # contents come one after the other
+    def prepared_content(content: int, level: Level) -> ContentSide:
+        return content_of(level, load_picture_of(job, job.contents[content]).pixels)
+
+    @functools.lru_cache(maxsize=16)
+    def prepared_style(styles: Sequence[int], shares: Sequence[float], level: Level) -> StyleSide:
+        pixels = [load_style(job.picture(job.styles[index]), job.config) for index in styles]
+        return style_of(extractor, level, pixels, shares)
+
+    def measure_item(item: int, pixels: np.ndarray) -> Measures:
+        content, styles, shares, config, _ = job.items[item]
+        shape = load_picture_of(job, job.contents[content]).pixels.shape
+        level = resolve(config, extractor, shape, platform).levels[-1]
+        own = prepared_style(tuple(styles), tuple(shares), level)
+        return measure(pixels, prepared_content(content, level), own)
+
+    return measure_item
+
+
+def measure_files(
+    folder: Path,
+    job: Job,
+    extractor: Extractor,
+    items: Iterable[int],
+    measures: dict[int, Measures],
+    stop: Callable[[], bool],
+) -> None:
+    """Measures the pictures of some items as they are in their files, and writes all measures.
+
+    An item whose picture, content or style cannot be read is left out.
+
+    Args:
+      folder: of the sweep.
+      job: the sweep.
+      extractor: the network that painted.
+      items: those to measure.
+      measures: of the sweep; those of the items are added.
+      stop: asked before each item; a true answer leaves out the rest.
+    """
+    measure_item = make_measure(job, extractor)
+    try:
+        for item in items:
+            if stop():
+                break
+            with contextlib.suppress(ValueError):
+                measures[item] = measure_item(item, load_picture(folder / job.files[item]).pixels)
+    finally:
+        found = {job.files[item]: for_json(measures[item]) for item in sorted(measures)}
+        write_file(folder / BATCHES / _FILE, json.dumps(found, indent=1).encode())
+
+
+def read_measures(folder: Path, job: Job) -> dict[int, Measures]:
+    """What `measure_files` wrote, by item; a file that cannot be read counts as none."""
+    try:
+        found = json.loads((folder / BATCHES / _FILE).read_text(encoding="utf-8"))
+        return {
+            item: {name: _number(found[file][name]) for name in METRICS}
+            for item, file in enumerate(job.files)
+            if file in found
+        }
+    except (OSError, ValueError, TypeError, LookupError):
+        return {}
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def stack_measures(measures: dict[int, Measures], count: int) -> dict[str, np.ndarray]:
+    """Name -> `[items]`, NaN for what was not measured; empty if nothing was."""
+    if not measures:
+        return {}
+    return {
+        name: np.array([measures.get(item, {}).get(name, math.nan) for item in range(count)])
+        for name in METRICS
+    }
