@@ -41,6 +41,7 @@ class Case:
       features: the extractor.
       optimizer: its name.
       pairs: type of what L-BFGS remembers.
+      style_loss: a name of `losses.STYLE_TERMS`.
       remat: one of `partition.REMATS`.
       items: in a batch; 0 is one picture without a batch.
       count: of chips, which share the items.
@@ -53,6 +54,7 @@ class Case:
     features: str = "vgg19"
     optimizer: str = "lbfgs"
     pairs: str = "float32"
+    style_loss: str = "gram"
     remat: str = "none"
     items: int = 0
     count: int = 1
@@ -140,7 +142,12 @@ def lower(case: Case, devices: tuple[Any, ...]) -> tuple[Any, Any]:
     network = _network(case)
     shape = (case.size, case.size, 3)
     config = Config(
-        size=case.size, optimizer=case.optimizer, scales=1, remat=case.remat, lbfgs_pairs=case.pairs
+        size=case.size,
+        optimizer=case.optimizer,
+        scales=1,
+        remat=case.remat,
+        lbfgs_pairs=case.pairs,
+        style_loss=(case.style_loss,),
     )
     spec = resolve(config, network.extractor, shape, case.platform)
     level = spec.levels[-1]

@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 GPUS, TPUS = ("H100", "A100", "L4", "T4"), ("v4", "v5e", "v6e")
 PRECISIONS = ("float32", "tf32", "bfloat16", "float16")
 OF_SWEEP = (1, 8, 64)
+STYLE_LOSSES = ("moments", "cross_layer", "wasserstein", "sliced", "sorted", "nnfm")  # beside gram
 
 Case = dict[str, Any]
 """The fields of `abstract.Case` that are not the default."""
@@ -54,6 +55,8 @@ def cases(chips: Sequence[str], sizes: Sequence[int]) -> Iterator[Case]:
         yield {**usual, "features": "wavelet"}
         yield {**usual, "features": "vgg19-lite"}
         yield {**usual, "optimizer": "adam"}
+        for loss in STYLE_LOSSES if chip == "H100" else ():
+            yield {**usual, "style_loss": loss}
         for program in ("content", "style"):
             yield {**usual, "program": program}
         for size in (256, 512):

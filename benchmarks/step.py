@@ -3,6 +3,7 @@
     python benchmarks/step.py                          # at 256, 512, 1024 px
     python benchmarks/step.py --kinds vgg19 'vgg19 bfloat16' torch 'torch compiled bfloat16'
     python benchmarks/step.py --sizes 256 --weights vgg19.h5
+    python benchmarks/step.py --sizes 512 --kinds vgg19-lite 'vgg19-lite wasserstein' 'vgg19-lite sliced'
 
 Each row is measured in a process of its own, since peak memory is that of a process; repeats of ours and
 of PyTorch's are interleaved, and the median is taken. Without a weight file the kernels are random: the
@@ -56,7 +57,7 @@ def jax_step(kind, size, weights):
 
     Args:
       kind: name of an extractor, followed by settings that are not the default: a precision, a choice of
-        `--remat`, or `direct` for convolutions without Winograd's algorithm.
+        `--remat`, a style loss, or `direct` for convolutions without Winograd's algorithm.
       size: pixels a side.
       weights: h5 file with VGG19 kernels, or None. `vgg19-lite` has its bundled weights.
 
@@ -68,6 +69,7 @@ def jax_step(kind, size, weights):
     from problem import make_problem
 
     from jax_nst import Config, make_objective
+    from jax_nst.losses import STYLE_TERMS
     from jax_nst.models.extractor import PRECISIONS
     from jax_nst.models.partition import REMATS
     from jax_nst.runtime.platform import current_platform
@@ -79,7 +81,8 @@ def jax_step(kind, size, weights):
         platform = dataclasses.replace(platform, winograd=False)
     precision = next((x for x in settings if x in PRECISIONS), "auto")
     remat = next((x for x in settings if x in REMATS), "none")
-    config = Config(size=size, features=name, precision=precision)
+    losses = tuple(x for x in settings if x in STYLE_TERMS) or None
+    config = Config(size=size, features=name, precision=precision, style_loss=losses)
     params = jax.tree.map(jnp.asarray, vgg_params(weights)) if name == "vgg19" else None
     network = load_network(config, params=params, platform=platform)
     content, style, start = pictures(size)

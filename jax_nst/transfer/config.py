@@ -92,7 +92,7 @@ class Config:
     )
     content_loss: tuple[str, ...] | None = _setting(
         None,
-        f"content losses of recipe normalized, as style_loss: {', '.join(CONTENT_TERMS)} (default: features)",
+        f"content losses of normalized, as style_loss: {', '.join(CONTENT_TERMS)} (default: features)",
     )
     optimizer: str | optax.GradientTransformation = _setting("lbfgs", f"one of {', '.join(OPTIMIZERS)}")
     steps: int = _setting(
