@@ -168,7 +168,8 @@ def to_job(values: Mapping[str, Any]) -> Job:
             if len(parsed) > 1:
                 varied[name] = parsed
         else:
-            settings[name] = _values(name, [",".join(given)], kind, item)[0] if kind is tuple else given
+            parts = [",".join(given)] if kind is tuple and given else []
+            settings[name] = next(iter(_values(name, parts, kind, item)), ()) if kind is tuple else given
     if values["blend"]:
         varied["blend"] = _values("blend", values["blend"], tuple, float)
     images, is_written = {}, written_by_sweep(values["output"] or SWEEP)

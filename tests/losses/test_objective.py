@@ -93,8 +93,8 @@ def test_gradient_of_every_recipe_against_finite_differences(recipe, rng):
         params = vgg_params(extractor.name, VGG_LAYERS[0], np.float64)
         content, style, start = (jnp.asarray(picture(14, 12, seed), jnp.float64) for seed in range(3))
         objective, targets = problem(extractor, terms, params, content, style)
-        (content_weight, _), (style_weight, _), _ = recipe.terms
-        given = make_loss_weights(terms, content_weight, style_weight, 1e-3, dtype=np.float64)
+        weights = (weight for weight, _ in recipe.terms[:-1])
+        given = make_loss_weights(terms, *weights, 1e-3, dtype=np.float64)
         assert directional_error(objective, start, (params, targets, given), rng) < 1e-5
 
 
@@ -378,7 +378,8 @@ def test_losses_of_every_recipe_in_float16_are_those_in_float32(recipe):
             on(GRAM, PIXELS, "relu1_1", name="both", statistic=scaled_means, span=2),
         )
     params = {} if features == "wavelet" else vgg_params(features, VGG_LAYERS[0])
-    given = make_loss_weights(terms, *(weight for weight, _ in recipe.terms), *([1.0] * (len(terms) - 3)))
+    added = [1.0] * (len(terms) - len(recipe.terms))
+    given = make_loss_weights(terms, *(weight for weight, _ in recipe.terms), *added)
     pictures = (jnp.asarray(picture(20, 24, seed)) for seed in range(3))
     (exact, expected), (low, gradient) = values_and_gradients(features, terms, params, given, *pictures)
     for name, value in exact.items():
