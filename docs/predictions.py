@@ -23,8 +23,18 @@ def load() -> list[tuple[dict[str, Any], dict[str, Any]]]:
 
 def find(**wanted: Any) -> dict[str, Any] | None:
     """What was found of a case; None if it was not compiled. The precision is the usual one."""
-    usual = {"precision": "float16" if wanted["chip"] == "T4" else "bfloat16"}
-    return next((found for case, found in load() if case == {**usual, **wanted}), None)
+    return next((found for case, found in load() if case == _full(wanted)), None)
+
+
+def _full(wanted: dict[str, Any]) -> dict[str, Any]:
+    return {"precision": "float16" if wanted["chip"] == "T4" else "bfloat16", **wanted}
+
+
+@functools.cache
+def _too_large() -> list[dict[str, Any]]:
+    """The cases that the compiler refused for lack of memory."""
+    pairs = json.loads(FOUND.read_text()).items()
+    return [json.loads(case) for case, found in pairs if "RESOURCE_EXHAUSTED" in found.get("error", "")]
 
 
 def step_times() -> str:
@@ -100,6 +110,17 @@ def other_times() -> str:
     return _table(("chip", *kinds), ((chip, *(cell(chip, x) for x in kinds.values())) for chip in MEMORY))
 
 
+def loss_times() -> str:
+    """Milliseconds of a step at 512² on an H100, for each style loss, beside Gram matrices."""
+    gram = find(chip="H100", size=512)
+    assert gram is not None
+    times = {"gram": gram["seconds"]}
+    losses = (case["style_loss"] for case, _ in load() if "style_loss" in case)
+    times |= {loss: (find(chip="H100", size=512, style_loss=loss) or gram)["seconds"] for loss in losses}
+    rows = ((f"`{loss}`", f"{1000 * x:.2f}", f"{x / gram['seconds']:.2f}") for loss, x in times.items())
+    return _table(("style loss", "ms a step", "of gram"), rows)
+
+
 def sweep_rates() -> str:
     """Steps of items a second, for each size of a batch; one picture alone first."""
     batches = (0, 1, 8, 64)
@@ -114,9 +135,10 @@ def sweep_rates() -> str:
 
 
 def _rate(chip: str, size: int, items: int) -> str:
-    found = find(chip=chip, size=size, **({"items": items} if items else {}))
+    case = {"chip": chip, "size": size, **({"items": items} if items else {})}
+    found = find(**case)
     if not found:
-        return "-"
+        return "too large" if _full(case) in _too_large() else "-"
     if not _fits(chip, found):
         return "too large"
     return f"{max(1, items) / found['seconds']:.0f}"
@@ -142,4 +164,4 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-TABLES = (step_times, picture_times, compile_times, precision_times, other_times, sweep_rates)
+TABLES = (step_times, picture_times, compile_times, precision_times, other_times, loss_times, sweep_rates)

@@ -149,7 +149,7 @@ LOSS_WEIGHTS = {
     ("udacity", "vgg19"): (1, 1e6 / _TORCHVISION, 0),
     ("sushant097", "vgg16"): (10, 1e4 / _TORCHVISION, 0),
     ("wasserstein", "vgg19"): (0.015 / (255 * 0.225), 1 / _TORCHVISION, 2),
-    ("sliced", None): (1, 1000, 65),
+    ("sliced", None): (1, 2100, 65),
 }
 
 # Those of content, style and total variation; others are tested with their terms.

@@ -6,6 +6,7 @@ import pytest
 
 from jax_nst import CONTENT, CROSS_LAYER, GRAM, MOMENTS, TOTAL_VARIATION, Config, Recipe, vgg, wavelet
 from jax_nst.losses import STYLE_TERMS
+from jax_nst.losses.recipes import STRENGTHS
 from jax_nst.losses.term import PIXELS
 from jax_nst.runtime.platform import CPU
 from jax_nst.transfer.spec import resolve
@@ -66,12 +67,24 @@ def test_style_losses_share_the_style_weight():
     assert spec.loss_names == ("total", "content", "style", "moments", "cross_layer", "tv")
     assert spec.loss_names == resolve_loss_names(config, vgg("vgg19"))
     weights = resolve_weights(config, vgg("vgg19"), spec.levels[-1].terms)
-    expected = {"content": 5, "style": 500, "moments": 250, "cross_layer": 250, "tv": 65}
+    strengths = [STRENGTHS[name][None] for name in ("moments", "cross_layer")]
+    expected = {"content": 5, "style": 500, "tv": 65}
+    expected |= zip(("moments", "cross_layer"), (250 * x for x in strengths), strict=True)
     assert {name: float(weight) for name, weight in weights.terms.items()} == pytest.approx(expected)
     given = resolve_weights(
         dataclasses.replace(config, style_weight=8.0), vgg("vgg19"), spec.levels[-1].terms
     )
-    assert [float(given.terms[name]) for name in ("style", "moments", "cross_layer")] == [4, 2, 2]
+    found = [float(given.terms[name]) for name in ("style", "moments", "cross_layer")]
+    assert found == pytest.approx([4, *(2 * x for x in strengths)])
+
+
+def test_the_strength_of_a_loss_belongs_to_the_network():
+    config = Config(style_loss=("moments",), style_weight=10.0)
+    for extractor, key in ((vgg("vgg19"), None), (vgg("vgg19-lite"), None), (wavelet(), "wavelet")):
+        terms = resolve(config, extractor, SHAPE, CPU).levels[-1].terms
+        weights = resolve_weights(config, extractor, terms)
+        assert float(weights.terms["moments"]) == pytest.approx(10 * STRENGTHS["moments"][key])
+    assert set(STRENGTHS) < set(STYLE_TERMS)
 
 
 def test_content_losses_share_the_content_weight():
@@ -84,7 +97,7 @@ def test_content_losses_share_the_content_weight():
     terms = spec.levels[-1].terms
     assert [term.layers for term in terms[:2]] == [("relu4_2",)] * 2
     weights = resolve_weights(config, vgg("vgg19"), terms)
-    expected = {"content": 2, "self_similarity": 6, "nnfm": 1000, "tv": 65}
+    expected = {"content": 2, "self_similarity": 6, "nnfm": 1000 * STRENGTHS["nnfm"][None], "tv": 65}
     assert {name: float(weight) for name, weight in weights.terms.items()} == pytest.approx(expected)
 
 
