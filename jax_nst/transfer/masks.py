@@ -85,17 +85,19 @@ def parse_mask(mask: MaskLike) -> Mask:
             name, value = ("content" if "content" not in found else "style"), part
         if name in found or not value:
             raise ValueError(
-                f"mask {shown(mask)} is not of the form CONTENT.png:STYLE.png, with :picture=PAINTING.jpg "
-                "or :weight=X after it if wanted"
+                f"mask {shown(mask)} has a part that is empty, or too many; give CONTENT.png:STYLE.png, and "
+                "after it :picture=PAINTING.jpg or :weight=X if wanted"
             )
         found[name] = value
     if "weight" in found:
         try:
             found["weight"] = float(found["weight"])
         except ValueError:
-            raise ValueError(f"the weight in mask {shown(mask)} is no number") from None
+            raise ValueError(
+                f"the weight in mask {shown(mask)} is no number; give one, such as weight=0.5"
+            ) from None
     if "content" not in found:
-        raise ValueError(f"mask {shown(mask)} names no mask of the content")
+        raise ValueError(f"mask {shown(mask)} names no mask of the content; give CONTENT.png first")
     return Mask(**found)
 
 
@@ -228,7 +230,9 @@ def _checked(
     except ValueError as error:
         raise ValueError(f"{_named(given)}: {error}") from None
     if not found or any(mask.max() < _BLACK for mask in found.values()):
-        raise ValueError(f"{_named(given)}: is black, so it marks nothing; paint the region white")
+        raise ValueError(
+            f"{_named(given)}: is black, so it marks nothing; give an image with the region in white"
+        )
     return found
 
 

@@ -5,7 +5,10 @@ from functools import cache
 
 from hostile_cases.case import Case
 
-KINDS = ("numbers", "syntax", "paths", "pictures", "sizes", "resuming", "sweeps", "python", "processes")
+KINDS = (
+    *("numbers", "syntax", "paths", "pictures", "sizes", "controls", "resuming", "sweeps", "python"),
+    "processes",
+)
 
 
 @cache

@@ -56,13 +56,13 @@ def test_full_paths_keep_what_a_mask_is(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("mask", "message"),
     [
-        ("a.png:b.png:c.png", "is not of the form CONTENT.png:STYLE.png"),
-        ("a.png::weight=1", "is not of the form"),
+        ("a.png:b.png:c.png", "too many; give CONTENT.png:STYLE.png"),
+        ("a.png::weight=1", "a part that is empty"),
         ("weight=1", "names no mask of the content"),
         ("a.png:weight=heavy", "is no number"),
         ("a.png:weight=-1", "must be zero or more"),
         ("a.png:weight=nan", "must be zero or more"),
-        ("", "is not of the form"),
+        ("", "a part that is empty"),
     ],
 )
 def test_other_text_is_refused(mask, message):
