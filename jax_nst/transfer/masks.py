@@ -85,8 +85,8 @@ def parse_mask(mask: MaskLike) -> Mask:
             name, value = ("content" if "content" not in found else "style"), part
         if name in found or not value:
             raise ValueError(
-                f"mask {shown(mask)} has a part that is empty, or too many; give CONTENT.png:STYLE.png, and "
-                "after it :picture=PAINTING.jpg or :weight=X if wanted"
+                f"mask {shown(mask)} has a part that is empty, or too many; give CONTENT.png:STYLE.png, "
+                "and after it :picture=PAINTING.jpg or :weight=X if wanted"
             )
         found[name] = value
     if "weight" in found:
