@@ -6,13 +6,17 @@ Each is compiled in a process of its own: JAX reads what these compilers need wh
 """
 
 import functools
+import hashlib
 import importlib.util
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from filelock import FileLock
 
 from jax_nst.runtime.memory import largest_that_fits
 
@@ -22,12 +26,24 @@ COMPILERS = {"v5e": "libtpu", "H100": "jax_cuda13_plugin", "T4": "jax_cuda13_plu
 LITE = {"size": 64, "features": "vgg19-lite"}
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _shared_folder(tmp_path_factory):
+    """Where the workers leave what they found, so that each program is compiled once."""
+    own = tmp_path_factory.getbasetemp()
+    os.environ["JAX_NST_PROGRAMS"] = str(own.parent if "PYTEST_XDIST_WORKER" in os.environ else own)
+
+
 @functools.cache
 def _found(text):
-    script = ROOT / "benchmarks" / "accelerators.py"
-    done = subprocess.run([sys.executable, str(script), "--case", text], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return json.loads(done.stdout.splitlines()[-1])
+    path = Path(os.environ["JAX_NST_PROGRAMS"]) / f"{hashlib.sha256(text.encode()).hexdigest()}.json"
+    with FileLock(f"{path}.lock"):
+        if not path.exists():
+            script = ROOT / "benchmarks" / "accelerators.py"
+            command = [sys.executable, str(script), "--case", text]
+            done = subprocess.run(command, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr[-2000:]
+            path.write_text(done.stdout.splitlines()[-1])
+    return json.loads(path.read_text())
 
 
 def found(chip, **case):

@@ -25,6 +25,6 @@ def test_a_sample_is_handled(case, recwarn):
 
 @pytest.mark.slow
 def test_half_are_handled():
-    command = [sys.executable, str(ROOT / "tests" / "hostile.py"), "--jobs=2", "--every=2"]
+    command = [sys.executable, str(ROOT / "tests" / "hostile.py"), "--jobs=2", "--every=4"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
