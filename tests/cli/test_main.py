@@ -143,6 +143,7 @@ def test_style_losses_of_a_sweep_have_columns(pair):
         assert set(history) == {*names, "picture"}
 
 
+@pytest.mark.slow
 def test_a_sweep_is_measured_and_stays_so_when_it_is_resumed(pair):
     """Of two pictures, one is missing; the flags are those of the sweep."""
     flags = (*pair, *QUICK, "--style_weight=10,1000", "--quiet")

@@ -107,7 +107,7 @@ def test_a_mask_of_ones_equals_no_mask(term, remat):
     np.testing.assert_allclose(masked, gradient, atol=1e-5 * float(jnp.abs(gradient).max()))
 
 
-@pytest.mark.parametrize("features", ["vgg19", "wavelet"])
+@pytest.mark.parametrize("features", ["vgg19", pytest.param("wavelet", marks=pytest.mark.slow)])
 def test_losses_of_regions_are_those_of_their_statistics(features, monkeypatch):
     """Written out: the sum over regions of factor, share and distance; the same in bands."""
     extractor = wavelet() if features == "wavelet" else vgg(features)

@@ -59,6 +59,7 @@ def table(folder):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_the_measures_of_an_item_are_those_of_its_run(inputs):
     job, extractor = make_job(inputs[:1], inputs[1:], GRID, CONFIG), load_network(CONFIG).extractor
     pixels = picture(32, 32, 3)
