@@ -41,7 +41,7 @@ CONTENT_TERMS = {"features": CONTENT, "self_similarity": SELF_SIMILARITY}
 
 STRENGTHS: dict[str, dict[str | None, float]] = {
     "moments": {None: 4.7, "wavelet": 0.8},
-    "cross_layer": {None: 1.9, "wavelet": 4.8},
+    "cross_layer": {None: 1.9, "wavelet": 5.3},
     "wasserstein": {None: 0.45, "wavelet": 0.18},
     "sliced": {None: 2.1, "wavelet": 0.87},
     "sorted": {None: 1.8, "wavelet": 0.4},
