@@ -164,4 +164,4 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-TABLES = (step_times, picture_times, compile_times, precision_times, other_times, loss_times, sweep_rates)
+TABLES = (step_times, picture_times, compile_times, precision_times, other_times, sweep_rates, loss_times)

@@ -205,7 +205,12 @@ def _values(name: str, given: Sequence[str], kind: Any, item: Any) -> tuple[Any,
 
 
 def _number_or_path(text: str) -> float | str:
-    return text if os.path.exists(text) else float(text)
+    try:
+        return float(text)
+    except ValueError:
+        if os.path.exists(text):
+            return text
+        raise ValueError(f"{text!r} is none, nor is there an image of that name") from None
 
 
 def _unless_a_file(text: str) -> list[str]:

@@ -12,7 +12,7 @@ from jax_nst.images import WRITABLE
 from jax_nst.runtime.files import FileError
 from jax_nst.sweeps.labels import safe
 from jax_nst.transfer.config import Config
-from jax_nst.transfer.masks import label_of
+from jax_nst.transfer.masks import described_masks
 
 _SETTINGS = {field.name: field.default for field in dataclasses.fields(Config)}
 # These do not change the picture, or no more than rounding does.
@@ -87,7 +87,7 @@ def _label(name: str, value: Any) -> str:
     if value is None:
         return "default"
     if name == "mask":
-        return label_of(value)
+        return ",".join(described_masks(value))
     if isinstance(value, tuple):
         return ",".join(_label(name, part) for part in value)
     if isinstance(value, float):

@@ -45,10 +45,15 @@ def masks_of(pixels: np.ndarray) -> dict[Label, np.ndarray]:
 
 def same_label(label: Label, labels: list[Label]) -> Label:
     """That of `labels` which has about the colour of `label`; raises KeyError if there is none."""
-    for other in labels:
-        if label is other or (label and other and np.max(np.abs(np.subtract(label, other))) <= _ALIKE):
-            return other
-    raise KeyError(label)
+    if label is None or None in labels:
+        if label is None and None in labels:
+            return None
+        raise KeyError(label)
+    distances = [int(np.max(np.abs(np.subtract(label, other)))) for other in labels if other]
+    nearest = int(np.argmin(distances))
+    if distances[nearest] > _ALIKE:
+        raise KeyError(label)
+    return labels[nearest]
 
 
 def _labels_of(levels: np.ndarray) -> list[tuple[int, int, int]]:

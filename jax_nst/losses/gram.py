@@ -8,6 +8,7 @@ from jax_nst.losses.term import (
     NORMALIZER_FLOOR,
     Target,
     Term,
+    at_least_float32,
     check_rank,
     nearest_power_of_two,
     relative_to_power,
@@ -109,7 +110,8 @@ def weighted_gram(features: jax.Array, *, weights: jax.Array | None = None) -> j
     """
     if weights is None:
         return gram_matrix(features)
-    return gram_matrix(jnp.sqrt(weights).astype(features.dtype)[..., None] * features)
+    # In float32: a covariance is the difference of this and the product of means, which are exact.
+    return gram_matrix(jnp.sqrt(weights)[..., None] * at_least_float32(features))
 
 
 GRAM = Term(

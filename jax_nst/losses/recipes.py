@@ -225,7 +225,13 @@ RECIPES = (
     ),
     # Heitz et al. 2021 (arXiv:2006.07229) compare the style alone, in more layers, and draw new directions
     # at every step. The content and the variation are those of `normalized`.
-    Recipe("sliced", ((1.0, CONTENT), (2100.0, SLICED), (65.0, TOTAL_VARIATION))),
+    Recipe("sliced", ((1.0, CONTENT), (2100.0, SLICED), (65.0, TOTAL_VARIATION)), mean_over_layers=True),
+    Recipe(
+        "sliced",
+        ((1.0, CONTENT), (870.0, SLICED), (5.0, TOTAL_VARIATION)),
+        network="wavelet",
+        mean_over_layers=True,
+    ),
     # After ARF (Zhang et al. 2022, arXiv:2206.06360), which matches relu3_1 to relu3_3 at once, and to all
     # positions of the style. Cosines leave contrast and colour free: ARF transfers the colours before and
     # after, here the moments of the features bring them.

@@ -34,16 +34,16 @@ def axis_labels(
             labels = picture_labels([str(paths[name][value]) for value in values])
         elif name == "mask":
             labels = _numbered([_encodable(label_of(value)) for value in values])
-        elif name == "init" or all(isinstance(value, str) for value in values):
-            labels = picture_labels(values)
         elif name == "color":
             labels = values
+        elif name == "init" or all(isinstance(value, str) for value in values):
+            labels = picture_labels(values)
         else:
             pictures = [value for value in values if isinstance(value, str)]
             numbers = [value for value in values if not isinstance(value, str)]
             known = dict(zip(pictures, picture_labels(pictures), strict=True))
             known |= zip(numbers, number_labels(numbers), strict=True)
-            labels = [known[value] for value in values]
+            labels = _numbered([known[value] for value in values])
         axes[name] = dict(zip(values, labels, strict=True))
     return axes
 

@@ -17,7 +17,7 @@ from jax_nst.sweeps.inputs import load_picture_of
 from jax_nst.sweeps.job import BATCHES, Job
 from jax_nst.sweeps.records import write_file
 from jax_nst.transfer.measured import content_of, style_of
-from jax_nst.transfer.pictures import load_style
+from jax_nst.transfer.pictures import load_style, style_scales
 from jax_nst.transfer.provenance import for_json
 from jax_nst.transfer.spec import Level, resolve
 
@@ -39,15 +39,18 @@ def make_measure(job: Job, extractor: Extractor) -> Callable[[int, np.ndarray], 
         return content_of(level, load_picture_of(job, job.contents[content]).pixels)
 
     @functools.lru_cache(maxsize=16)
-    def prepared_style(styles: Sequence[int], shares: Sequence[float], level: Level) -> StyleSide:
+    def prepared_style(
+        styles: Sequence[int], shares: Sequence[float], level: Level, scales: Sequence[float]
+    ) -> StyleSide:
         pixels = [load_style(job.picture(job.styles[index]), job.config) for index in styles]
-        return style_of(extractor, level, pixels, shares)
+        return style_of(extractor, level, pixels, shares, scales)
 
     def measure_item(item: int, pixels: np.ndarray) -> Measures:
         content, styles, shares, config, _ = job.items[item]
         shape = load_picture_of(job, job.contents[content]).pixels.shape
         level = resolve(config, extractor, shape, platform).levels[-1]
-        own = prepared_style(tuple(styles), tuple(shares), level)
+        scales = style_scales(config, level.size, len(styles))
+        own = prepared_style(tuple(styles), tuple(shares), level, scales)
         return measure(pixels, prepared_content(content, level), own)
 
     return measure_item

@@ -59,4 +59,8 @@ def finish_picture(color: Color, painted: np.ndarray, content: np.ndarray) -> np
       painted: `[H, W, 3]`.
       content: `[H, W, 3]`, in its own colours.
     """
-    return with_chroma(painted, content, color.amount) if color.mode == "keep" else painted
+    if color.mode != "keep":
+        return painted
+    if color.amount < 1:
+        painted = fade(painted, 1 - 1 / (1 - color.amount))  # restores the chroma that was removed before
+    return with_chroma(painted, content, color.amount)

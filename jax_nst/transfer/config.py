@@ -13,7 +13,7 @@ from jax_nst.models.vgg import PADDINGS, POOLINGS
 from jax_nst.optim import OPTIMIZERS, PAIRS
 from jax_nst.runtime.values import shown
 from jax_nst.transfer.conversion import converted
-from jax_nst.transfer.masks import Mask, MaskLike, described_masks
+from jax_nst.transfer.masks import MaskLike, described_masks
 from jax_nst.transfer.ratios import parse_ratios
 
 FEATURES = ("auto", "vgg19", "vgg16", "vgg19-lite", "wavelet")
@@ -293,8 +293,7 @@ def described(config: Config) -> dict[str, Any]:
     def plain(value: Any) -> Any:
         if isinstance(value, Extractor | Recipe):
             return value.name
-        if isinstance(value, tuple) and any(isinstance(x, Mask) for x in value):
-            return described_masks(value)
         return type(value).__name__ if isinstance(value, optax.GradientTransformation) else value
 
-    return {field.name: plain(getattr(config, field.name)) for field in dataclasses.fields(config)}
+    values = {field.name: plain(getattr(config, field.name)) for field in dataclasses.fields(config)}
+    return values | {"mask": config.mask and described_masks(config.mask)}

@@ -1,6 +1,7 @@
 """Masks: which region of the content takes its style from where."""
 
 import dataclasses
+import hashlib
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ from jax_nst.runtime.values import as_real, shown
 _MOST = 2048  # pixels of the longer side of a mask that is kept
 _MOST_REGIONS = 32
 _COLON = re.compile(r"(?<!^[A-Za-z])(?<![:=][A-Za-z]):|:(?![\\/])")  # not that of a Windows drive
-_FADES = 0.25  # sum of masks below which the content shows through
+_FADES = 0.05  # sum of masks below which the content shows through
 _BLACK = 0.05  # what JPEG makes of black is below
 
 
@@ -124,14 +125,14 @@ Regions = tuple[Region, ...]
 
 
 def load_regions(
-    masks: Sequence[MaskLike] | None, style_map: str | None, shape: tuple[int, ...]
+    masks: Sequence[MaskLike] | None, style_map: str | None, shape: tuple[int, ...] | None
 ) -> Regions:
     """The regions of a content of `shape` [H, W, 3].
 
     Args:
       masks: as `Config.mask`.
       style_map: path of an image whose brightness multiplies the style weight; None for none.
-      shape: of the content, whose proportions the masks must have.
+      shape: of the content, whose proportions the masks must have; None: any.
 
     Returns:
       None of them where there is neither a mask nor a map.
@@ -178,14 +179,19 @@ def files_of_masks(masks: Sequence[MaskLike] | None) -> tuple[str, ...]:
 
 
 def with_full_paths(text: str) -> str:
-    """Masks as text, separated by commas, whose paths are absolute."""
+    """Masks as text, separated by commas, whose paths are absolute where that needs no comma or colon."""
     return ",".join(_as_text(parse_mask(part.strip())) for part in text.split(","))
 
 
 def _as_text(mask: Mask) -> str:
-    full = [str(Path(path).absolute()) for path in (mask.content, mask.style) if path is not None]
-    picture = [] if mask.picture is None else [f"picture={Path(mask.picture).absolute()}"]
+    full = [_full(path) for path in (mask.content, mask.style) if path is not None]
+    picture = [] if mask.picture is None else [f"picture={_full(mask.picture)}"]
     return ":".join([*full, *picture, f"weight={mask.weight!r}"])
+
+
+def _full(path: str) -> str:
+    full = str(Path(path).absolute())
+    return path if "," in full or _COLON.search(full) else full
 
 
 def label_of(masks: Sequence[MaskLike]) -> str:
@@ -195,11 +201,26 @@ def label_of(masks: Sequence[MaskLike]) -> str:
 
 
 def described_masks(masks: Sequence[MaskLike]) -> list[str]:
-    """Masks, ready for JSON: those given as text are that."""
-    return [mask if isinstance(mask, str) else f"a mask, weight {mask.weight:g}" for mask in masks]
+    """Masks, ready for JSON, as `parse_mask` takes them: files by their names, arrays by their digests."""
+    return [_described(parse_mask(mask)) for mask in masks]
 
 
-def _regions_of(mask: Mask, shape: tuple[int, ...]) -> list[Region]:
+def _described(mask: Mask) -> str:
+    parts = [_name_of(x) for x in (mask.content, mask.style) if x is not None]
+    parts += [] if mask.picture is None else [f"picture={_name_of(mask.picture)}"]
+    return ":".join([*parts, *([] if mask.weight == 1 else [f"weight={mask.weight:g}"])])
+
+
+def _name_of(given: Any) -> str:
+    if isinstance(given, str | os.PathLike):
+        return Path(given).name
+    array = np.ascontiguousarray(given)
+    return (
+        f"array {hashlib.sha256(f'{array.shape}{array.dtype}'.encode() + array.tobytes()).hexdigest()[:12]}"
+    )
+
+
+def _regions_of(mask: Mask, shape: tuple[int, ...] | None) -> list[Region]:
     picture = None if mask.picture is None else _pixels("the picture of a mask", mask.picture)
     of_content = _checked("mask", mask.content, shape)
     if mask.style is None:
@@ -238,18 +259,24 @@ def _checked(
 
 def check_proportions(name: str, own: tuple[int, ...], shape: tuple[int, ...]) -> None:
     """Raises ValueError if a mask of `own` [H, W] does not have the proportions of `shape` [H, W]."""
-    height, width = fit_size(shape, max(own[:2]))
-    if abs(own[0] - height) > 1 or abs(own[1] - width) > 1:
+    if not (_alike(own, shape) or _alike(shape, own)):  # either may have been rounded at a small size
         raise ValueError(
             f"{name}: is {own[1]} x {own[0]} pixels, but its picture is {shape[1]} x {shape[0]}; give a "
             "mask of the same proportions"
         )
 
 
+def _alike(shape: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    """Whether a shape is, within a pixel, the other one resized."""
+    fitted = fit_size(other, max(shape[:2]))
+    return all(abs(own - wanted) <= 1 for own, wanted in zip(shape[:2], fitted, strict=True))
+
+
 def _pixels(what: str, given: Any) -> np.ndarray:
     """`[H, W, 3]` of a picture or a mask; a grey array `[H, W]` has three equal channels."""
     if isinstance(given, str | os.PathLike):
-        return np.asarray(load_bounded(given, lambda shape: _MOST).flat)
+        pixels, alpha = load_bounded(given, lambda shape: _MOST)
+        return pixels if alpha is None else pixels * alpha[..., None]  # what is transparent is no region
     if getattr(given, "ndim", 0) == 2:
         given = np.repeat(np.asarray(given)[..., None], 3, axis=-1)
     if getattr(given, "dtype", None) == np.bool_:

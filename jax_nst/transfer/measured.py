@@ -9,7 +9,7 @@ from jax_nst.metrics.measures import ContentSide, StyleSide, content_side, measu
 from jax_nst.models.extractor import Extractor
 from jax_nst.runtime.platform import current_platform
 from jax_nst.transfer.config import Config
-from jax_nst.transfer.pictures import Pixels, blend_shares, fit_content, fit_style
+from jax_nst.transfer.pictures import Pixels, blend_shares, fit_content, fit_style, style_scales
 from jax_nst.transfer.spec import Level, resolve
 
 
@@ -25,10 +25,18 @@ def content_of(level: Level, content: Pixels) -> ContentSide:
 
 
 def style_of(
-    extractor: Extractor, level: Level, styles: Sequence[Pixels], shares: Sequence[float]
+    extractor: Extractor,
+    level: Level,
+    styles: Sequence[Pixels],
+    shares: Sequence[float],
+    scales: Sequence[float] = (),
 ) -> StyleSide:
-    """The styles at their size for pictures of a level, ready to be compared with them."""
-    fitted = [fit_style(extractor, level, style) for style in styles]
+    """The styles at their sizes for pictures of a level, ready to be compared with them.
+
+    For `scales` see `Item`.
+    """
+    pairs = zip(styles, scales or (None,) * len(styles), strict=True)
+    fitted = [fit_style(extractor, level, style, scale) for style, scale in pairs]
     return style_side(fitted, shares, level.shape, painted_layers(level))
 
 
@@ -51,5 +59,6 @@ def measure_run(
       pixels: `[H, W, 3]`, the picture.
     """
     level = resolve(config, extractor, content.shape, current_platform()).levels[-1]
-    style = style_of(extractor, level, styles, blend_shares(blend, len(styles)))
+    shares, scales = blend_shares(blend, len(styles)), style_scales(config, level.size, len(styles))
+    style = style_of(extractor, level, styles, shares, scales)
     return measure(pixels, content_of(level, content), style)

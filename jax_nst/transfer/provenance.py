@@ -47,7 +47,9 @@ def identity_of(network: Network, config: Config, pictures: Mapping[str, np.ndar
       config: the settings.
       pictures: name -> pixels.
     """
-    settings = {name: x for name, x in described(config).items() if name not in ("weights", "save_every")}
+    # Files by their names alone: what they hold counts by its digest.
+    named = without_folders(described(config))
+    settings = {name: x for name, x in named.items() if name not in ("weights", "save_every")}
     weights = network.weights_sha256 or digest_of(*jax.tree.leaves(network.params))
     start = {} if config.init in INITS else {"init": load_image(config.init)}
     return {

@@ -124,7 +124,8 @@ def regions_of(config: Config, shape: tuple[int, ...]) -> Regions:
     Raises:
       ValueError: as `load_regions`.
     """
-    return load_regions(config.mask, config.style_map, shape)
+    # A content that is cropped may have been cropped before; its masks are cropped alike.
+    return load_regions(config.mask, config.style_map, None if config.crop else shape)
 
 
 def resolve_level_weights(config: Config, spec: Spec) -> dict[Level, LossWeights]:

@@ -54,6 +54,7 @@ CONTENT_FORMULAS = {
     ("sushant097", "vgg16"): lambda f, p: squares(f, p) / f.size,
     ("wasserstein", "vgg19"): lambda f, p: squares(f, p) / (np.abs(f - p).sum() + 1e-8),
     ("sliced", None): _content_normalized,
+    ("sliced", "wavelet"): _content_normalized,
 }
 
 
@@ -119,6 +120,7 @@ STYLE_FORMULAS = {
     ("sushant097", "vgg16"): _style_udacity,
     ("wasserstein", "vgg19"): _style_wasserstein,
     ("sliced", None): _style_sliced,
+    ("sliced", "wavelet"): _style_sliced,
 }
 _FIRST = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 _SCALES = ("scale1", "scale2", "scale3", "scale4", "scale5")
@@ -137,6 +139,7 @@ LAYERS = {
     ),
     ("wasserstein", "vgg19"): (("relu4_2",), _FIRST, tuple(np.array([256, 64, 16, 4, 1]) / 341)),
     ("sliced", None): (("relu4_2",), _FIRST, (0.2,) * 5),
+    ("sliced", "wavelet"): (("luma2", "luma3"), _SCALES, (0.2,) * 5),
 }
 # Factors of content, style and total variation: those that paint with Keras' kernels.
 _TORCHVISION = (255 * 0.225) ** 2
@@ -150,6 +153,7 @@ LOSS_WEIGHTS = {
     ("sushant097", "vgg16"): (10, 1e4 / _TORCHVISION, 0),
     ("wasserstein", "vgg19"): (0.015 / (255 * 0.225), 1 / _TORCHVISION, 2),
     ("sliced", None): (1, 2100, 65),
+    ("sliced", "wavelet"): (1, 870, 5),
 }
 
 # Those of content, style and total variation; others are tested with their terms.
@@ -246,7 +250,7 @@ def test_losses_and_total_on_a_real_pair(recipe):
 
 def test_a_mean_over_layers_is_taken_of_what_is_not_published():
     means = {recipe.name for recipe in RECIPES if recipe.mean_over_layers}
-    assert means == {"normalized", "nnfm", "strotss"}
+    assert means == {"normalized", "sliced", "nnfm", "strotss"}
 
 
 @pytest.mark.slow

@@ -249,3 +249,20 @@ def test_the_relative_target_is_the_mean_one_over_the_power():
     assert float(relative.coefficient) == pytest.approx(1 / 8)
     blank = GaussianMoments(jnp.zeros(2), jnp.zeros((2, 2)))
     assert float(relative_gaussian(blank, 1).coefficient) == pytest.approx(1 / (2 * NORMALIZER_FLOOR))
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_loss_of_a_flat_region_in_low_precision_is_finite(dtype):
+    """Both moments have the same weights, so that no variance is far below zero."""
+    features = jnp.full((32, 32, 16), 3.3, dtype)
+    weights = jnp.zeros((32, 32)).at[:10].set(3.2)
+    style = WASSERSTEIN.statistic(jnp.asarray(np.random.default_rng(0).random((8, 8, 16)), dtype))
+    assert WASSERSTEIN.target is not None
+    target = WASSERSTEIN.target(style, 1)
+
+    def loss(features):
+        return WASSERSTEIN.distance(WASSERSTEIN.statistic(features, weights=weights), target)
+
+    value, gradient = jax.value_and_grad(loss)(features)
+    assert np.isfinite(value)
+    assert np.isfinite(gradient.astype(jnp.float32)).all()

@@ -186,3 +186,12 @@ def test_regions_are_matched_too():
     np.testing.assert_array_equal(result.pixels[0], expected.pixels)
     kept = stylize(CONTENT, STYLE, config=dataclasses.replace(config, color="keep"))
     np.testing.assert_array_equal(result.pixels[1], kept.pixels)
+
+
+@pytest.mark.parametrize("amount", [0.25, 0.5, 1.0])
+def test_colours_kept_in_part_lose_no_saturation(amount):
+    """A content that is its own style, and that nothing changes, keeps its colours."""
+    pixels = np.tile(np.float32([0.8, 0.5, 0.3]), (4, 4, 1))
+    color = Color("keep", amount)
+    found = finish_picture(color, np.asarray(seen_picture(color, pixels)), pixels)
+    np.testing.assert_allclose(found, pixels, atol=1e-5)

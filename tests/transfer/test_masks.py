@@ -5,9 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 from conftest import picture
+from PIL import Image
 
 from jax_nst import Checkpoint, Config, Grid, Mask, load_image, save_image, stylize, sweep
 from jax_nst.transfer.masks import (
+    check_proportions,
     described_masks,
     files_of_masks,
     fit_mask,
@@ -38,7 +40,12 @@ def test_text_is_a_mask():
     assert (windows.content, windows.style) == (r"C:\a.png", r"D:\b.png")
     assert files_of_masks(("a.png:b.png", Mask(LEFT), "c.png")) == ("a.png", "b.png", "c.png")
     assert label_of(("x/sky.png:b.png", Mask(LEFT))) == "sky+mask"
-    assert described_masks(("a.png:b.png", Mask(LEFT, weight=0.5))) == ["a.png:b.png", "a mask, weight 0.5"]
+    first, second = described_masks(("x/a.png:y/b.png:weight=2", Mask(LEFT, weight=0.5)))
+    assert first == "a.png:b.png:weight=2"
+    assert first == described_masks((with_full_paths("a.png:b.png:weight=2.0"),))[0]
+    assert second.startswith("array ")
+    assert second.endswith(":weight=0.5")
+    assert second != described_masks((Mask(1 - LEFT, weight=0.5),))[0]
 
 
 def test_full_paths_keep_what_a_mask_is(tmp_path, monkeypatch):
@@ -97,6 +104,22 @@ def test_masks_of_another_size_or_of_nothing_are_refused(tmp_path):
         load_regions(None, str(tmp_path / "black.png"), shape)
     with pytest.raises(ValueError, match=r"mask: is 32 x 24 pixels, but its picture is 28 x 28"):
         paint(Mask(LEFT, style=LEFT))
+
+
+def test_proportions_may_be_those_of_a_picture_at_a_small_size():
+    for own, shape in (((667, 1000), (85, 128)), ((1366, 2048), (342, 512)), ((85, 128), (667, 1000))):
+        check_proportions("m.png", own, shape)
+    for own, shape in (((667, 1000), (90, 128)), ((100, 100), (98, 100))):
+        with pytest.raises(ValueError, match="same proportions"):
+            check_proportions("m.png", own, shape)
+
+
+def test_what_is_transparent_is_no_region(tmp_path):
+    levels = np.full((*SHAPE, 4), 255, np.uint8)
+    levels[:, 16:, 3] = 0
+    Image.fromarray(levels).save(tmp_path / "m.png")
+    (region,) = load_regions([str(tmp_path / "m.png")], None, (*SHAPE, 3))
+    np.testing.assert_array_equal(region.mask, LEFT)
 
 
 def test_labels_need_partners(tmp_path):

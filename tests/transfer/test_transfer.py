@@ -10,6 +10,7 @@ from PIL import Image
 
 from jax_nst import Config, Status, load_image, save_image, stylize, sweep
 from jax_nst.images import quantize, resize
+from jax_nst.losses.recipes import STRENGTHS
 from jax_nst.models.wavelet import layers_at
 from jax_nst.runtime.memory import OutOfMemoryError
 from jax_nst.runtime.platform import CPU
@@ -403,7 +404,8 @@ def test_every_style_loss_has_its_name_in_history_and_score(pair):
     assert list(result.history["steps"][0]) == ["step", "size", "seconds", *names]
     assert list(result.score(pair[0]).as_dict()) == names
     start = result.history["steps"][0]
-    weighted = start["content"] + 1000 * (2 * start["style"] + start["moments"]) / 3 + 5 * start["tv"]
+    moments = STRENGTHS["moments"]["wavelet"] * start["moments"]
+    weighted = start["content"] + 1000 * (2 * start["style"] + moments) / 3 + 5 * start["tv"]
     assert start["total"] == pytest.approx(weighted, rel=1e-4)
     assert min(totals(result)) < 0.7 * totals(result)[0]
 
