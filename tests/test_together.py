@@ -15,7 +15,7 @@ GRID = Grid(mask=MASKS, color=("keep", "match"))
 CONFIG = Config(
     features="wavelet",
     content_layers=("luma2",),
-    style_layers=("scale1", "scale2"),
+    style_layers=("scale1",),
     style_loss=("wasserstein", "gram"),
     style_angle=(0.0, 90.0),
     noise=0.02,
