@@ -18,7 +18,6 @@ from jax_nst.losses.gram import GRAM, gram_matrix
 from jax_nst.losses.moments import MOMENTS, Moments
 from jax_nst.losses.objective import count_positions, measure_statistics, mix_statistics
 from jax_nst.losses.recipes import RECIPES, find_recipe
-from jax_nst.losses.sliced import SLICED
 from jax_nst.losses.term import PIXELS, Term, relative_to_power, squared_difference
 from jax_nst.losses.variation import (
     ABSOLUTE_VARIATION,
@@ -122,7 +121,7 @@ def test_gradient_through_the_wavelets_against_finite_differences(rng):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("term", [MOMENTS, CROSS_LAYER, WASSERSTEIN, SLICED], ids=lambda term: term.name)
+@pytest.mark.parametrize("term", [MOMENTS, CROSS_LAYER, WASSERSTEIN], ids=lambda term: term.name)
 @pytest.mark.parametrize("features", ["vgg19", "wavelet"])
 def test_gradient_of_other_style_terms_against_finite_differences(features, term, rng):
     """Of odd sides, in stages that are recomputed."""
