@@ -1,5 +1,6 @@
 """Style by the sorted projections of the features: sliced Wasserstein and the histograms of channels."""
 
+import dataclasses
 import functools
 
 import jax
@@ -130,13 +131,7 @@ functions averaged over 512 equal shares: exact where the numbers of positions d
 distance where they are multiples of 512, and near it with many positions.
 """
 
-SORTED = Term(
-    "sorted",
-    statistic=functools.partial(sorted_shares, rotate=False),
-    distance=squared_difference,
-    target=relative_to_power,
-    reference="style",
-    combine="global",
-    degree=1,
+SORTED = dataclasses.replace(
+    SLICED, name="sorted", statistic=functools.partial(sorted_shares, rotate=False)
 )
 """Sorted values of each channel, relative to the power of the layer: histograms matched without bins."""

@@ -11,7 +11,7 @@ from jax_nst.losses.term import NORMALIZER_FLOOR, Target, Term, at_least_float32
 
 # Variance added to every direction, relative to the mean power of the channels. It bounds the condition
 # number of what is factorised below, so that float32 is enough even where there are fewer positions than
-# channels. With 1e-4 rounding makes the covariance of a blank picture indefinite.
+# channels.
 _VARIANCE_FLOOR = 1e-3
 
 
