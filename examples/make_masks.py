@@ -7,7 +7,7 @@ Red is the foreground and blue the background, of the labels; of the others, whi
 
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 FOLDER = Path(__file__).resolve().parent
 FINER = 4  # of the drawing, which is then reduced, for soft edges
@@ -35,8 +35,8 @@ def drawn(shape: tuple[int, int], outline: tuple[tuple[int, int], ...]) -> Image
 
 def labels(inside: Image.Image) -> Image.Image:
     """Red inside, blue outside."""
-    is_inside = inside.point(lambda level: 255 if level > 127 else 0)
-    outside = is_inside.point(lambda level: 255 - level)
+    is_inside = inside.point([255 * (level > 127) for level in range(256)])
+    outside = ImageOps.invert(is_inside)
     return Image.merge("RGB", (is_inside, Image.new("L", inside.size), outside))
 
 
@@ -44,7 +44,7 @@ def main() -> None:
     """Draws them."""
     cat = drawn((384, 255), CAT)
     cat.save(FOLDER / "cat_mask.png", optimize=True)
-    cat.point(lambda level: 255 - level).save(FOLDER / "background_mask.png", optimize=True)
+    ImageOps.invert(cat).save(FOLDER / "background_mask.png", optimize=True)
     labels(cat).save(FOLDER / "cat_labels.png", optimize=True)
     for name, outline in (("cypresses", FIELD), ("waves", SEA)):
         labels(drawn((480, 360), outline)).save(FOLDER / f"{name}_labels.png", optimize=True)
