@@ -2,8 +2,8 @@
 
     python benchmarks/losses.py --images FOLDER --output build/losses
 
-Paints every pair of a content and a style with every style loss and style weight, with VGG19-lite: at equal
-steps, and at equal time, where the steps are scaled by the measured time of a step. Contents are
+Paints every pair of a content and a style with every style loss and style weight: at equal steps, and at
+equal time, where the steps are scaled by the measured time of a step. Contents are
 examples/cat.jpg and the files `content_*` of the folder; styles are those of examples/ and its files
 `style_*`. Prints tables of the measures, means over all pairs, and writes into the output folder the
 pictures, a plot of style distance against SSIM (with matplotlib), a grid of the pictures, and the figures
@@ -14,6 +14,7 @@ to what is there.
 import argparse
 import json
 import math
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -101,7 +102,7 @@ def paint(
     from jax_nst.transfer.transfer import run
 
     config = Config(
-        features="vgg19-lite",
+        features=arguments.features,
         size=arguments.size,
         steps=steps,
         style_loss=tuple(case.loss.split(",")),
@@ -136,6 +137,11 @@ def measure_all(arguments: argparse.Namespace, results: Results, folder: Path) -
             if case.name in results.cases:
                 continue
             steps = steps_of(case, arguments, results)
+            same = case._replace(mode=MODES[0]).name
+            if steps == arguments.steps and same in results.cases:
+                shutil.copyfile(folder / f"{same}.png", folder / f"{case.name}.png")
+                results.cases[case.name] = results.cases[same]
+                continue
             pixels, step_ms, measures = paint(case, arguments, steps)
             save_image(folder / f"{case.name}.png", pixels)
             results.cases[case.name] = {"steps": steps, "measures": measures}
@@ -232,6 +238,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--output", default="build/losses", help="folder for what is written")
     parser.add_argument("--losses", nargs="+", default=list(STYLE_TERMS), help="as --style_loss takes them")
     parser.add_argument("--weights", nargs="+", type=float, default=[300.0, 1000.0, 3000.0])
+    parser.add_argument("--features", default="vgg19-lite", help="as main.py takes it")
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--steps", type=int, default=80)
     return parser.parse_args(argv)
@@ -243,7 +250,8 @@ def main() -> None:
     folder = Path(arguments.output)
     folder.mkdir(parents=True, exist_ok=True)
     # More pictures, losses and weights are more cases; these change the cases themselves.
-    settings = {"size": arguments.size, "steps": arguments.steps, "time_of": arguments.losses[0]}
+    settings = {name: getattr(arguments, name) for name in ("features", "size", "steps")}
+    settings["time_of"] = arguments.losses[0]
     results = Results(folder / "losses.json", settings)
     measure_all(arguments, results, folder)
     print_tables(arguments, results)

@@ -157,7 +157,7 @@ def test_every_page_is_in_the_navigation():
 
 def test_the_site_builds_without_warnings(tmp_path):
     pytest.importorskip("zensical")
-    for folder in ("docs", "jax_nst", "weights"):
+    for folder in ("docs", "examples", "jax_nst", "weights"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "zensical.toml", tmp_path)
     build = [sys.executable, "-m", "zensical", "build", "--strict"]

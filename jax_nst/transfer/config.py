@@ -91,8 +91,7 @@ class Config:
         "they share the style weight, equally or as in gram:2,moments:1 (default: gram)",
     )
     content_loss: tuple[str, ...] | None = _setting(
-        None,
-        f"content losses of normalized, as style_loss: {', '.join(CONTENT_TERMS)} (default: features)",
+        None, f"content losses of normalized, as style_loss: {', '.join(CONTENT_TERMS)} (default: features)"
     )
     optimizer: str | optax.GradientTransformation = _setting("lbfgs", f"one of {', '.join(OPTIMIZERS)}")
     steps: int = _setting(

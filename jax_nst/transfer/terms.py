@@ -63,7 +63,9 @@ def resolve_terms(
                 f"a layer is named twice in {', '.join(layers)}; name each once in {term.reference}_layers"
             )
         if len(layers) < term.span:
-            raise ValueError(f"{term.name} compares {term.span} layers with each other; give more layers")
+            raise ValueError(
+                f"the {term.reference} loss compares {term.span} layers with each other; give more layers"
+            )
         if (config.mask or config.style_map) and term.reference == "style":
             _check_takes_weights(term)
         weighted.append((weight, dataclasses.replace(term, layers=tuple(layers), layer_weights=None)))
@@ -75,44 +77,45 @@ def _check_takes_weights(term: Term) -> None:
     if not term.takes_weights:
         able = [name for name, term in STYLE_TERMS.items() if term.takes_weights]
         raise ValueError(
-            f"style loss {term.name} takes no masks and no map of style_weight, because it is no mean over "
+            "this style loss takes no masks and no map of style_weight, because it is no mean over "
             f"positions; take one of {', '.join(able)}"
         )
 
 
 def _weighted_terms(config: Config, recipe: Recipe, network: str) -> tuple[tuple[float, Term], ...]:
-    """The terms of the recipe, with those that `content_loss` and `style_loss` name in place of its own."""
+    """The terms of the recipe. Those of normalized compare what `content_loss` and `style_loss` name."""
     terms = recipe.terms
     for reference, known in (("content", CONTENT_TERMS), ("style", STYLE_TERMS)):
         field = f"{reference}_loss"
         words = getattr(config, field)
         if words is None:
             continue
-        if recipe.name != "normalized":
+        if config.recipe != "normalized":
             raise ValueError(f"{field} changes recipe normalized, not {recipe.name}; leave one out")
-        own = [pair for pair in terms if pair[1].reference == reference]
-        shares = parse_shares(field, words, known)
-        whole = sum(shares.values())
-        factors = {name: share * strength_of(name, network) / whole for name, share in shares.items()}
-        terms = _replaced(terms, own, factors, known)
+        terms = _replaced(terms, reference, parse_shares(field, words, known), known, network)
     return terms
 
 
 def _replaced(
     terms: tuple[tuple[float, Term], ...],
-    own: list[tuple[float, Term]],
-    factors: dict[str, float],
+    reference: str,
+    shares: Mapping[str, float],
     known: Mapping[str, Term],
+    network: str,
 ) -> tuple[tuple[float, Term], ...]:
-    """`terms` with those that `factors` name in place of `own`, whose weight they multiply."""
-    weight = sum(weight for weight, _ in own)
-    by_name = {term.name: term for _, term in own}
-    chosen = [
-        (weight * factor, by_name.get(known[name].name, known[name])) for name, factor in factors.items()
-    ]
-    first = terms.index(own[0]) if own else 0
-    others = [pair for pair in terms if pair not in own]
-    return *others[:first], *chosen, *others[first:]
+    """`terms` with the losses of `shares` in place of the one that refers to `reference`.
+
+    One loss alone is named `content` or `style`, as the one before; of several each has its own name.
+    """
+    (place,) = (i for i, (_, term) in enumerate(terms) if term.reference == reference)
+    weight, own = terms[place]
+    chosen = []
+    for loss, share in shares.items():
+        term = own if known[loss].name == own.name else known[loss]
+        factor = share * strength_of(loss, network) / sum(shares.values())
+        name = loss if len(shares) > 1 else reference
+        chosen.append((weight * factor, dataclasses.replace(term, name=name)))
+    return *terms[:place], *chosen, *terms[place + 1 :]
 
 
 def parse_shares(field: str, words: tuple[str, ...], known: Mapping[str, Term]) -> dict[str, float]:

@@ -134,7 +134,7 @@ def test_a_sweep_from_the_command_line(pair, capsys):
 
 def test_style_losses_of_a_sweep_have_columns(pair):
     assert run(*pair, *QUICK, "--style_loss=gram:2,moments", "--style_weight=10,1000", "--quiet") == 0
-    names = ["total", "content", "style", "moments", "tv"]
+    names = ["total", "content", "gram", "moments", "tv"]
     with Path("sweep/results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [name for name in rows[0] if name.endswith("_loss")] == [f"{name}_loss" for name in names]
@@ -264,7 +264,7 @@ def test_another_setting_never_replaces_the_picture(more, pair, capsys):
 
 def test_style_losses_are_in_history_and_verdict(pair, capsys):
     assert run(*pair, *QUICK, "--style_loss=gram:2,moments", "--history=h.json") == 0
-    names = ["total", "content", "style", "moments", "tv"]
+    names = ["total", "content", "gram", "moments", "tv"]
     history = json.loads(Path("h.json").read_text())
     assert list(history["steps"][0]) == ["step", "size", "seconds", *names]
     assert history["config"]["style_loss"] == ["gram:2", "moments"]

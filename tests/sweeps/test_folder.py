@@ -132,7 +132,7 @@ def test_files_of_a_sweep(tmp_path, inputs):
 def test_every_style_loss_has_a_column_and_a_history(tmp_path, inputs):
     job, folder = job_of(inputs, style_loss=("gram:2", "moments")), tmp_path / "sweep"
     run(folder, job)
-    names = ["total", "content", "style", "moments", "tv"]
+    names = ["total", "content", "gram", "moments", "tv"]
     assert [name for name in table(folder)[0] if name.endswith("_loss")] == [f"{x}_loss" for x in names]
     with np.load(folder / "history.npz") as history:
         assert set(history) == {*names, "picture"}

@@ -180,7 +180,7 @@ def test_losses_that_are_no_means_take_no_masks():
     from jax_nst import GRAM, Recipe
 
     odd = dataclasses.replace(GRAM, takes_weights=False)
-    with pytest.raises(ValueError, match="style loss style takes no masks"):
+    with pytest.raises(ValueError, match="this style loss takes no masks"):
         paint(Mask(LEFT), recipe=Recipe("odd", ((1.0, CONTENT_TERM), (1.0, odd))))
 
 

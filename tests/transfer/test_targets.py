@@ -74,8 +74,8 @@ def test_a_style_that_is_too_large_fails_its_item(monkeypatch):
 
 def test_a_blend_is_the_mixture_of_the_gram_matrices():
     preparation = prepare()
-    alone = [preparation.prepare(item(styles=(index,))).style["style"] for index in range(2)]
-    mixed = preparation.prepare(item(styles=(0, 1), shares=(0.75, 0.25))).style["style"]
+    alone = [preparation.prepare(item(styles=(index,))).style["gram"] for index in range(2)]
+    mixed = preparation.prepare(item(styles=(0, 1), shares=(0.75, 0.25))).style["gram"]
     for layer, target in mixed.items():
         expected = 0.75 * alone[0][layer].value + 0.25 * alone[1][layer].value
         np.testing.assert_allclose(target.value, expected, rtol=1e-5, atol=1e-7)
@@ -107,13 +107,13 @@ def test_styles_of_a_blend_may_have_their_own_sizes():
     made = []
     for index, level in enumerate((LEVEL, dataclasses.replace(LEVEL, style_scale=40 / 32))):
         alone = item(styles=(index,))._replace(loss_weights={level: WEIGHTS})
-        made.append(Preparation(NETWORK, level, CPU, *sources).prepare(alone).style["style"])
+        made.append(Preparation(NETWORK, level, CPU, *sources).prepare(alone).style["gram"])
     blend = item(styles=(0, 1), shares=(0.75, 0.25))._replace(scales=(20 / 32, 40 / 32))
-    mixed = prepare().prepare(blend).style["style"]
+    mixed = prepare().prepare(blend).style["gram"]
     for layer, target in mixed.items():
         expected = 0.75 * made[0][layer].value + 0.25 * made[1][layer].value
         np.testing.assert_allclose(target.value, expected, rtol=1e-4, atol=1e-6)
-    other = prepare().prepare(item(styles=(0, 1), shares=(0.75, 0.25))).style["style"]
+    other = prepare().prepare(item(styles=(0, 1), shares=(0.75, 0.25))).style["gram"]
     assert any(np.abs(other[x].value - mixed[x].value).max() > 1e-3 for x in mixed)
 
 

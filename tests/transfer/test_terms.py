@@ -39,7 +39,7 @@ def test_layers_are_the_users_then_the_recipes_then_the_extractors():
         ({"recipe": "gatys2015"}, "recipe gatys2015 is defined on all of vgg19, not on wavelet"),
         (
             {"style_loss": ("cross_layer",), "style_layers": ("scale1",)},
-            "cross_layer compares 2 layers with each other; give more layers",
+            "the style loss compares 2 layers with each other; give more layers",
         ),
     ],
 )
@@ -64,17 +64,17 @@ def test_recipes_of_nearest_neighbours(name, content):
 def test_style_losses_share_the_style_weight():
     config = Config(style_loss=("gram:2", "moments", "cross_layer:1"), content_weight=5.0)
     spec = resolve(config, vgg("vgg19"), SHAPE, CPU)
-    assert spec.loss_names == ("total", "content", "style", "moments", "cross_layer", "tv")
+    assert spec.loss_names == ("total", "content", "gram", "moments", "cross_layer", "tv")
     assert spec.loss_names == resolve_loss_names(config, vgg("vgg19"))
     weights = resolve_weights(config, vgg("vgg19"), spec.levels[-1].terms)
     strengths = [STRENGTHS[name][None] for name in ("moments", "cross_layer")]
-    expected = {"content": 5, "style": 500, "tv": 65}
+    expected = {"content": 5, "gram": 500, "tv": 65}
     expected |= zip(("moments", "cross_layer"), (250 * x for x in strengths), strict=True)
     assert {name: float(weight) for name, weight in weights.terms.items()} == pytest.approx(expected)
     given = resolve_weights(
         dataclasses.replace(config, style_weight=8.0), vgg("vgg19"), spec.levels[-1].terms
     )
-    found = [float(given.terms[name]) for name in ("style", "moments", "cross_layer")]
+    found = [float(given.terms[name]) for name in ("gram", "moments", "cross_layer")]
     assert found == pytest.approx([4, *(2 * x for x in strengths)])
 
 
@@ -83,7 +83,7 @@ def test_the_strength_of_a_loss_belongs_to_the_network():
     for extractor, key in ((vgg("vgg19"), None), (vgg("vgg19-lite"), None), (wavelet(), "wavelet")):
         terms = resolve(config, extractor, SHAPE, CPU).levels[-1].terms
         weights = resolve_weights(config, extractor, terms)
-        assert float(weights.terms["moments"]) == pytest.approx(10 * STRENGTHS["moments"][key])
+        assert float(weights.terms["style"]) == pytest.approx(10 * STRENGTHS["moments"][key])
     assert set(STRENGTHS) < set(STYLE_TERMS)
 
 
@@ -92,12 +92,12 @@ def test_content_losses_share_the_content_weight():
         content_loss=("features", "self_similarity:3"), style_loss=("nnfm",), content_weight=8.0
     )
     spec = resolve(config, vgg("vgg19"), SHAPE, CPU)
-    assert spec.loss_names == ("total", "content", "self_similarity", "nnfm", "tv")
+    assert spec.loss_names == ("total", "features", "self_similarity", "style", "tv")
     assert spec.loss_names == resolve_loss_names(config, vgg("vgg19"))
     terms = spec.levels[-1].terms
     assert [term.layers for term in terms[:2]] == [("relu4_2",)] * 2
     weights = resolve_weights(config, vgg("vgg19"), terms)
-    expected = {"content": 2, "self_similarity": 6, "nnfm": 1000 * STRENGTHS["nnfm"][None], "tv": 65}
+    expected = {"features": 2, "self_similarity": 6, "style": 1000 * STRENGTHS["nnfm"][None], "tv": 65}
     assert {name: float(weight) for name, weight in weights.terms.items()} == pytest.approx(expected)
 
 
@@ -185,7 +185,7 @@ def test_a_pair_of_layers_weighs_the_mean_of_its_layers():
         style_layer_weights=(1.0, 3.0, 5.0),
     )
     (level,) = levels(dataclasses.replace(config, scales="1"), extractor=vgg("vgg19"))
-    weights = resolve_weights(config, vgg("vgg19"), level.terms).layers["cross_layer"]
+    weights = resolve_weights(config, vgg("vgg19"), level.terms).layers["style"]
     np.testing.assert_allclose(weights, [2 / 6, 4 / 6], rtol=1e-6)
 
 

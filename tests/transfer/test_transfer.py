@@ -400,12 +400,12 @@ def test_what_is_no_picture_is_told_before_all_else(content, style, message):
 def test_every_style_loss_has_its_name_in_history_and_score(pair):
     config = dataclasses.replace(WAVELET, style_loss=("gram:2", "moments"), content_weight=1.0)
     result = stylize(*pair, config=config)
-    names = ["total", "content", "style", "moments", "tv"]
+    names = ["total", "content", "gram", "moments", "tv"]
     assert list(result.history["steps"][0]) == ["step", "size", "seconds", *names]
     assert list(result.score(pair[0]).as_dict()) == names
     start = result.history["steps"][0]
     moments = STRENGTHS["moments"]["wavelet"] * start["moments"]
-    weighted = start["content"] + 1000 * (2 * start["style"] + moments) / 3 + 5 * start["tv"]
+    weighted = start["content"] + 1000 * (2 * start["gram"] + moments) / 3 + 5 * start["tv"]
     assert start["total"] == pytest.approx(weighted, rel=1e-4)
     assert min(totals(result)) < 0.7 * totals(result)[0]
 
