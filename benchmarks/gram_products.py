@@ -65,7 +65,12 @@ def loss(product: Callable[..., jax.Array], dtype: str, arguments: argparse.Name
     from jax_nst.transfer.transfer import run
 
     config = Config(
-        size=arguments.size, steps=arguments.steps, scales=1, features="vgg19", weights=arguments.weights
+        size=arguments.size,
+        steps=arguments.steps,
+        scales=1,
+        features="vgg19",
+        weights=arguments.weights,
+        style_loss=("gram",),
     )
     content = load_image(ROOT / "examples" / "cat.jpg", arguments.size)
     style = load_image(ROOT / "examples" / "cypresses.jpg")

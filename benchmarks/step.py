@@ -57,7 +57,7 @@ def jax_step(kind, size, weights):
 
     Args:
       kind: name of an extractor, followed by settings that are not the default: a precision, a choice of
-        `--remat`, a style loss, or `direct` for convolutions without Winograd's algorithm.
+        `--remat`, a style loss (default: gram), or `direct` for convolutions without Winograd's algorithm.
       size: pixels a side.
       weights: h5 file with VGG19 kernels, or None. `vgg19-lite` has its bundled weights.
 
@@ -81,7 +81,7 @@ def jax_step(kind, size, weights):
         platform = dataclasses.replace(platform, winograd=False)
     precision = next((x for x in settings if x in PRECISIONS), "auto")
     remat = next((x for x in settings if x in REMATS), "none")
-    losses = tuple(x for x in settings if x in STYLE_TERMS) or None
+    losses = tuple(x for x in settings if x in STYLE_TERMS) or ("gram",)
     config = Config(size=size, features=name, precision=precision, style_loss=losses)
     params = jax.tree.map(jnp.asarray, vgg_params(weights)) if name == "vgg19" else None
     network = load_network(config, params=params, platform=platform)

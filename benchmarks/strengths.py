@@ -54,7 +54,9 @@ def main() -> None:
     styles = [x for x in files if x.stem.startswith("style") or x.name in ("cypresses.jpg", "waves.jpg")]
     print("| features | loss | pair | factor |\n|---|---|---|---|")
     for features in arguments.features:
-        config = Config(features=features, size=arguments.size, steps=arguments.steps, scales=1)
+        config = Config(
+            features=features, size=arguments.size, steps=arguments.steps, scales=1, style_loss=("gram",)
+        )
         factors: dict[str, list[float]] = {name: [] for name in arguments.losses}
         for paths in itertools.product(contents, styles):
             content, style = map(load_image, paths)

@@ -38,7 +38,8 @@ def loaded(arguments):
     from jax_nst import Config, load_image
     from jax_nst.transfer.network import load_network
 
-    config = Config(size=arguments.size, features="vgg19", weights=arguments.weights)
+    gram = ("gram",)  # the loss of the peer
+    config = Config(size=arguments.size, features="vgg19", weights=arguments.weights, style_loss=gram)
     return load_network(config), config, load_image(arguments.content), load_image(arguments.style)
 
 

@@ -42,13 +42,21 @@ CONTENT_TERMS = {"features": CONTENT, "self_similarity": SELF_SIMILARITY}
 STRENGTHS: dict[str, dict[str | None, float]] = {
     "moments": {None: 4.7, "wavelet": 0.8},
     "cross_layer": {None: 1.9, "wavelet": 5.3},
-    "wasserstein": {None: 0.45, "wavelet": 0.18},
+    "wasserstein": {None: 0.2, "wavelet": 0.18},  # by the SSIM of twelve pairs; see `benchmarks/losses.py`
     "sliced": {None: 2.1, "wavelet": 0.87},
     "sorted": {None: 1.8, "wavelet": 0.4},
     "nnfm": {None: 0.02},  # by eye: it leaves contrast free, so the content suffers in another way
 }
 """Name of a loss -> extractor, or None for the others -> the factor that gives it about the strength of the
 first of its kind, with which the content suffers as much; see `benchmarks/strengths.py`."""
+
+
+_DEFAULT_LOSSES = {"content": "features", "style": "wasserstein", "style of wavelet": "gram"}
+
+
+def default_loss(reference: str, extractor: str) -> str:
+    """Name of the loss of recipe normalized for the `content` or the `style`."""
+    return _DEFAULT_LOSSES.get(f"{reference} of {extractor}", _DEFAULT_LOSSES[reference])
 
 
 def strength_of(loss: str, extractor: str) -> float:
@@ -115,7 +123,8 @@ _MOMENTS = dataclasses.replace(MOMENTS, layers=("relu1_1", "relu2_1", "relu3_1")
 _UDACITY_STYLE = dataclasses.replace(GRAM, target=gram.mean_undivided)
 
 RECIPES = (
-    # Each term relative to its target: the same look at every size and with every network.
+    # Each term relative to its target: the same look at every size and with every network. The style loss
+    # is that of `Config.style_loss`, and 1000 the weight that Gram matrices have; see `STRENGTHS`.
     Recipe("normalized", ((1.0, CONTENT), (1000.0, GRAM), (65.0, TOTAL_VARIATION)), mean_over_layers=True),
     # The wavelets' channels are of very different power, so Gram entries are compared one by one.
     Recipe(

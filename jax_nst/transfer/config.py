@@ -88,7 +88,8 @@ class Config:
     style_loss: tuple[str, ...] | None = _setting(
         None,
         f"style losses of recipe normalized: one or more of {', '.join(STYLE_TERMS)}, separated by commas; "
-        "they share the style weight, equally or as in gram:2,moments:1 (default: gram)",
+        "they share the style weight, equally or as in gram:2,moments:1 (default: wasserstein, for "
+        "wavelets gram)",
     )
     content_loss: tuple[str, ...] | None = _setting(
         None, f"content losses of normalized, as style_loss: {', '.join(CONTENT_TERMS)} (default: features)"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from jax_nst.losses import CONTENT_TERMS, PIXELS, STYLE_TERMS, LossWeights, Recipe, Term, find_recipe
-from jax_nst.losses.recipes import strength_of
+from jax_nst.losses.recipes import default_loss, strength_of
 from jax_nst.models.extractor import Extractor
 from jax_nst.transfer.config import Config
 
@@ -88,11 +88,11 @@ def _weighted_terms(config: Config, recipe: Recipe, network: str) -> tuple[tuple
     for reference, known in (("content", CONTENT_TERMS), ("style", STYLE_TERMS)):
         field = f"{reference}_loss"
         words = getattr(config, field)
-        if words is None:
-            continue
-        if config.recipe != "normalized":
+        if config.recipe == "normalized":
+            words = (default_loss(reference, network),) if words is None else words
+            terms = _replaced(terms, reference, parse_shares(field, words, known), known, network)
+        elif words is not None:
             raise ValueError(f"{field} changes recipe normalized, not {recipe.name}; leave one out")
-        terms = _replaced(terms, reference, parse_shares(field, words, known), known, network)
     return terms
 
 
