@@ -38,9 +38,9 @@ class Entry(NamedTuple):
 
 
 GALLERY = (
-    Entry("Start here", "default", "", "The default: Gram matrices."),
+    Entry("Start here", "default", "", "The default."),
     Entry("Start here", "waves", "", "Another painting.", WAVES),
-    Entry("Losses", "wasserstein", "--style_loss wasserstein", "Means and covariances, by their distance."),
+    Entry("Losses", "gram", "--style_loss gram", "Gram matrices, as Gatys et al. compared."),
     Entry("Losses", "sliced", "--style_loss sliced", "Sorted projections: whole distributions."),
     Entry("Losses", "moments", "--style_loss moments", "Mean and deviation of each channel: lighter."),
     Entry("Losses", "nnfm", "--recipe nnfm", "Each position after the most similar one of the painting."),
@@ -70,8 +70,8 @@ GALLERY = (
         "Together",
         "together",
         "--mask examples/cat_mask.png,examples/background_mask.png:picture=examples/waves.jpg "
-        "--style_loss wasserstein --color match",
-        "Regions, Wasserstein and matched colours in one run.",
+        "--color match --noise 0.05",
+        "Regions, matched colours and grain in one run.",
     ),
 )
 
