@@ -6,6 +6,7 @@ from conftest import picture
 
 from jax_nst import Config, Grid, Status, save_image
 from jax_nst.sweeps.job import make_job
+from jax_nst.sweeps.keys import identify_pictures, item_keys
 from jax_nst.sweeps.opening import open_folder
 from jax_nst.sweeps.records import Record, write_batch
 from jax_nst.sweeps.settings import describe_job
@@ -31,24 +32,28 @@ def job(tmp_path):
 
 def reopened(folder, job, network, *, resume=True):
     folder.mkdir(exist_ok=True)
-    return open_folder(folder, job, describe_job(job, network), NAMES, resume=resume)
+    pictures = identify_pictures(job)
+    opened = open_folder(folder, job, network, describe_job(job, network), pictures, resume=resume)
+    return sorted(opened.entries[key].item for key in opened.records)
 
 
 @pytest.fixture
 def folder(tmp_path, job, network):
     """Of a sweep whose items 0 and 1 are painted, 2 failed, and 3 was not reached."""
     folder = tmp_path / "sweep"
-    assert reopened(folder, job, network, resume=False) == {}
+    assert reopened(folder, job, network, resume=False) == []
     losses = np.ones((3, 4), np.float32)
-    records = [Record(Outcome(i, Status.FINISHED, "ok", None, (), losses, 1.0), 2, 1) for i in range(2)]
-    for record in records:
-        save_image(folder / job.files[record.outcome.item], picture(24, 20))
-    write_batch(folder, job, [*records, Record(failed(2, "bad", NAMES), 0, 0)], NAMES)
+    outcomes = [Outcome(i, Status.FINISHED, "ok", None, (), losses, 1.0) for i in range(2)]
+    for outcome in outcomes:
+        save_image(folder / job.files[outcome.item], picture(24, 20))
+    outcomes.append(failed(2, "bad", NAMES))
+    keys = item_keys(job, network)
+    write_batch(folder, {keys[x.item]: Record(x, 2, 1, NAMES, job.files[x.item]) for x in outcomes})
     return folder
 
 
 def test_records_of_items_with_a_picture_are_read(folder, job, network):
-    assert sorted(reopened(folder, job, network)) == [0, 1, 2]
+    assert reopened(folder, job, network) == [0, 1, 2]
 
 
 def test_a_folder_is_not_opened_twice_unless_to_resume(folder, job, network):
@@ -58,7 +63,7 @@ def test_a_folder_is_not_opened_twice_unless_to_resume(folder, job, network):
 
 def test_a_missing_picture_is_made_again(folder, job, network):
     (folder / job.files[1]).unlink()
-    assert sorted(reopened(folder, job, network)) == [0, 2]
+    assert reopened(folder, job, network) == [0, 2]
 
 
 @pytest.mark.parametrize(
@@ -77,12 +82,12 @@ def test_a_damaged_picture_is_set_aside_and_made_again(damage, folder, job, netw
     damaged = damage(path.read_bytes())
     path.write_bytes(damaged)
     with pytest.warns(UserWarning, match=r"pictures damaged: 1, .* kept as .*\.png\.old"):
-        assert sorted(reopened(folder, job, network)) == [0, 2]
+        assert reopened(folder, job, network) == [0, 2]
     assert not path.exists()
     assert path.with_name(f"{path.name}.old").read_bytes() == damaged
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert sorted(reopened(folder, job, network)) == [0, 2]
+        assert reopened(folder, job, network) == [0, 2]
 
 
 @pytest.mark.parametrize("text", ["{}", "torn {", '{"editor.fontSize": 14}'])
@@ -99,7 +104,7 @@ def test_hidden_files_and_empty_folders_are_no_obstacle(tmp_path, job, network):
     (tmp_path / "sweep" / "inputs").mkdir()
     (tmp_path / "sweep" / ".DS_Store").write_text("")
     (tmp_path / "sweep" / "notes.txt").write_text("")
-    assert reopened(tmp_path / "sweep", job, network) == {}
+    assert reopened(tmp_path / "sweep", job, network) == []
 
 
 @pytest.mark.parametrize("name", ["results.csv", "settings.json", "index.html", "inputs", "checkpoint"])
@@ -112,5 +117,5 @@ def test_a_folder_for_a_file_and_the_other_way_are_set_aside(name, folder, job, 
     else:
         path.write_text("mine")
     with pytest.warns(UserWarning, match=f"{name}: is not what a sweep wrote there; kept as {name}.old"):
-        assert sorted(reopened(folder, job, network)) == [0, 1, 2]
+        assert reopened(folder, job, network) == [0, 1, 2]
     assert (folder / f"{name}.old").exists()
