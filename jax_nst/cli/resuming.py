@@ -70,7 +70,7 @@ def fill_in(parser: flags.FlagValues) -> None:
         if not (command or (parser["content"].present and parser["style"].present)):
             raise FileError(
                 f"{folder}: holds a sweep that is finished, or was begun from Python; give all its flags "
-                "to paint what is missing in it"
+                "to extend it, or to paint what is missing in it"
             )
     elif _may_begin(parser, folder):
         return

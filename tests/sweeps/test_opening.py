@@ -1,8 +1,10 @@
+import json
 import warnings
 
 import numpy as np
 import pytest
 from conftest import picture
+from tiny_sweeps import job_of, run, save_inputs
 
 from jax_nst import Config, Grid, Status, save_image
 from jax_nst.sweeps.job import make_job
@@ -119,3 +121,45 @@ def test_a_folder_for_a_file_and_the_other_way_are_set_aside(name, folder, job, 
     with pytest.warns(UserWarning, match=f"{name}: is not what a sweep wrote there; kept as {name}.old"):
         assert reopened(folder, job, network) == [0, 1, 2]
     assert (folder / f"{name}.old").exists()
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    return save_inputs(tmp_path)
+
+
+REFUSED = {
+    "steps": ({"steps": 4}, r"config\.steps: 3 there, 4 now\), so that none of its pictures can be kept"),
+    "size": ({"size": 20}, r"config\.size: 24 there, 20 now"),
+    "values": ({"grid": Grid(style_weight=(11.0,))}, r"grid\.style_weight: \[10\.0, 1000\.0\] there"),
+    "styles": ({"styles": (2, 3)}, r"styles: 1 there, 2 now"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), REFUSED.values(), ids=REFUSED)
+def test_a_grid_that_shares_no_item_is_refused_with_the_difference(change, message, tmp_path, inputs):
+    folder = tmp_path / "sweep"
+    run(folder, job_of(inputs))
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    with pytest.raises(ValueError, match=message):
+        run(folder, job_of(inputs, **change))
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_another_picture_of_the_same_name_is_refused_even_outside_the_grid(tmp_path, inputs):
+    folder = tmp_path / "sweep"
+    run(folder, job_of(inputs, styles=(1, 2)))
+    run(folder, job_of(inputs, styles=(1,)))
+    save_image(inputs[2], picture(24, 20, 77))
+    with pytest.raises(ValueError, match=r"styles: the contents of p2\.png differ"):
+        run(folder, job_of(inputs, styles=(1, 2)))
+
+
+def test_a_folder_of_another_version_is_refused(tmp_path, inputs):
+    folder = tmp_path / "sweep"
+    run(folder, job_of(inputs))
+    for path in (folder / "settings.json", folder / "batches" / "settings.json"):
+        settings = json.loads(path.read_text())
+        path.write_text(json.dumps({**settings, "format": 1}))
+    with pytest.raises(ValueError, match="holds a sweep of another version of jax_nst"):
+        run(folder, job_of(inputs))
