@@ -21,7 +21,7 @@ _AFTER = 120.0
 
 _OF_THE_PROCESS = (
     *("resume", "resume_anyway", "checkpoint", "checkpoint_every", "quiet", "no_clobber", "report"),
-    *("compilation_cache", "distributed", "coordinator_address", "num_processes", "process_id"),
+    *("merge", "compilation_cache", "distributed", "coordinator_address", "num_processes", "process_id"),
     *("help", "version"),
 )
 """Flags that a run does not pass on to the one that goes on with it."""

@@ -4,7 +4,7 @@ import contextlib
 import functools
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -85,12 +85,17 @@ def measure_files(
                 file = job.files[item]
                 measures[file] = measure_item(item, load_picture(folder / file).pixels)
     finally:
-        found = {file: for_json(measures[file]) for file in sorted(measures)}
-        write_file(folder / BATCHES / _FILE, json.dumps(found, indent=1).encode())
+        write_measures(folder, measures)
+
+
+def write_measures(folder: Path, measures: Mapping[str, Measures]) -> None:
+    """Writes the measures of all pictures of a folder, by file name."""
+    found = {file: for_json(measures[file]) for file in sorted(measures)}
+    write_file(folder / BATCHES / _FILE, json.dumps(found, indent=1).encode())
 
 
 def read_measures(folder: Path) -> dict[str, Measures]:
-    """What `measure_files` wrote, by file name; a file that cannot be read counts as none."""
+    """What `write_measures` wrote, by file name; a file that cannot be read counts as none."""
     try:
         found = json.loads((folder / BATCHES / _FILE).read_text(encoding="utf-8"))
         return {file: {name: _number(of_file[name]) for name in METRICS} for file, of_file in found.items()}

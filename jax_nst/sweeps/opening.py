@@ -64,10 +64,7 @@ def open_folder(
     """
     before = read_settings(folder)
     if before is None:
-        for file in (*REPORTS, *job.files, INPUTS, BATCHES):
-            if _is_used(folder / file):
-                raise FileError(f"{folder / file}: exists but belongs to no sweep; choose another --output")
-        remove_leftovers(folder / BATCHES)
+        check_unused(folder, job.files)
         entries = _entries(job, item_keys(job, network, pictures), network, pictures, {})
         write_settings(folder, description)
         write_entries(folder, entries)
@@ -101,6 +98,14 @@ def open_folder(
         write_settings(folder, {**description, "files": files}, instead_of=before)
         write_results(folder, entries, make_rows(entries, records, measures))
     return Opened(entries, records)
+
+
+def check_unused(folder: Path, files: Sequence[str]) -> None:
+    """Raises FileError if a folder without a sweep holds files that a sweep would replace."""
+    for file in (*REPORTS, *files, INPUTS, BATCHES):
+        if _is_used(folder / file):
+            raise FileError(f"{folder / file}: exists but belongs to no sweep; choose another --output")
+    remove_leftovers(folder / BATCHES)
 
 
 def check_format(folder: Path, settings: Mapping[str, Any]) -> None:
@@ -162,13 +167,13 @@ def _with_files(
     taken = {file.lower() for file in (*known.values(), *os.listdir(folder))}
     files = []
     for key, file in zip(keys, job.files, strict=True):
-        name = known.get(key) or _free_name(file, taken)
+        name = known.get(key) or free_file(file, taken)
         taken.add(name.lower())
         files.append(name)
     return job._replace(files=files)
 
 
-def _free_name(file: str, taken: Container[str]) -> str:
+def free_file(file: str, taken: Container[str]) -> str:
     """`file`, or with `~2`, `~3` and so on before its suffix; `taken` names are in lower case."""
     name, suffix = os.path.splitext(file)
     number = 1
