@@ -89,6 +89,9 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "report", None, "only make the contact sheet and the page of a sweep anew: its folder", **here
     )
+    flags.DEFINE_list(
+        "merge", None, "only add the items of other sweeps to that in --output: their folders", **here
+    )
     flags.DEFINE_bool(
         "distributed",
         False,

@@ -14,6 +14,7 @@ from jax_nst.cli.failures import FAILURE, WRONG_FLAGS, explain
 from jax_nst.cli.flags import check_together, define_flags, help_text, parse_batch, to_job
 from jax_nst.cli.names import check_new, output_name
 from jax_nst.cli.parsing import parse
+from jax_nst.cli.reporting import merge, report
 from jax_nst.cli.resuming import checkpoint_of, command_of, fill_in
 from jax_nst.cli.saving import Saver
 from jax_nst.cli.terminal import (
@@ -32,7 +33,6 @@ from jax_nst.runtime.malloc import keep_pages
 from jax_nst.runtime.version import __version__
 from jax_nst.sweeps.folder import run_in_folder
 from jax_nst.sweeps.job import CHECKPOINT, PAGE, REPORTS, SWEEP, Job
-from jax_nst.sweeps.report import make_report
 from jax_nst.sweeps.tables import told
 from jax_nst.transfer.checkpoint import Checkpoint, Store
 from jax_nst.transfer.config import INITS
@@ -71,7 +71,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 f"unexpected argument {rest[0]!r}; give arguments to flags, globs in quotes; see --help"
             )
         if parser["report"].value is not None:
-            return _report(parser)
+            return report(parser)
+        if parser["merge"].value is not None:
+            return merge(parser)
         check_working_folder()
         fill_in(parser)
         values = parser.flag_values_dict()
@@ -93,24 +95,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     if values["distributed"]:
         os._exit(status)  # a normal exit would wait for the other processes, which wait for this one
     return status
-
-
-def _report(parser: flags.FlagValues) -> int:
-    """Makes the report of a sweep anew; returns the exit status.
-
-    Raises:
-      ValueError: no folder is named, or other flags are given.
-      FileError: as `make_report`.
-    """
-    folder = parser["report"].value
-    if not folder:
-        raise ValueError("--report is empty; name the folder of a sweep")
-    others = [name for name in parser if parser[name].present and name not in ("report", "quiet")]
-    if others:
-        raise ValueError(f"--{others[0]} has no use with --report, which paints nothing; leave it out")
-    make_report(Path(folder))
-    show(str(Path(folder) / PAGE))
-    return 0
 
 
 def _run(values: Mapping[str, Any], job: Job, batch: int | None) -> int:

@@ -21,7 +21,7 @@ _AFTER = 120.0
 
 _OF_THE_PROCESS = (
     *("resume", "resume_anyway", "checkpoint", "checkpoint_every", "quiet", "no_clobber", "report"),
-    *("compilation_cache", "distributed", "coordinator_address", "num_processes", "process_id"),
+    *("merge", "compilation_cache", "distributed", "coordinator_address", "num_processes", "process_id"),
     *("help", "version"),
 )
 """Flags that a run does not pass on to the one that goes on with it."""
@@ -70,7 +70,7 @@ def fill_in(parser: flags.FlagValues) -> None:
         if not (command or (parser["content"].present and parser["style"].present)):
             raise FileError(
                 f"{folder}: holds a sweep that is finished, or was begun from Python; give all its flags "
-                "to paint what is missing in it"
+                "to extend it, or to paint what is missing in it"
             )
     elif _may_begin(parser, folder):
         return

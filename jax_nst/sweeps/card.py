@@ -22,6 +22,8 @@ class Card:
       curve: pairs of step and total loss.
       inputs: keys of the item's content and styles in the inputs, such as `style 1`.
       measures: name -> value, for the saved picture; empty if it was not measured.
+      key: key of the item in the records; empty if it is not known.
+      outside: whether the item is of an earlier grid and not of today's.
     """
 
     item: int
@@ -33,6 +35,8 @@ class Card:
     curve: list[tuple[int, float]]
     inputs: list[str]
     measures: dict[str, float] = dataclasses.field(default_factory=dict)
+    key: str = ""
+    outside: bool = False
 
     @property
     def title(self) -> str:

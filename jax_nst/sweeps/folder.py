@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import json
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,21 +15,23 @@ from jax_nst.runtime import distributed
 from jax_nst.runtime.files import FileError
 from jax_nst.runtime.locking import locked
 from jax_nst.runtime.platform import current_platform
+from jax_nst.sweeps.checkpoints import open_checkpoint
+from jax_nst.sweeps.entries import Entries, Entry, loss_names
 from jax_nst.sweeps.inputs import agreed_sources, load_picture_of
 from jax_nst.sweeps.job import CHECKPOINT, Job
+from jax_nst.sweeps.keys import identify_pictures
 from jax_nst.sweeps.measuring import Measures, measure_files, read_measures
-from jax_nst.sweeps.opening import open_folder
-from jax_nst.sweeps.records import Record, stack_history, write_batch, write_file
+from jax_nst.sweeps.opening import Opened, open_folder
+from jax_nst.sweeps.records import Record, write_batch, write_file
 from jax_nst.sweeps.report import make_report, save_inputs
 from jax_nst.sweeps.settings import compare_processes, describe_job
 from jax_nst.sweeps.sweeping import run_sweep
-from jax_nst.sweeps.tables import gather_outcomes, make_row, measure_cells, write_history, write_results
-from jax_nst.transfer.checkpoint import Checkpoint, CheckpointError, Saved, Store
+from jax_nst.sweeps.tables import gather_outcomes, make_rows, measure_cells, write_history, write_results
+from jax_nst.transfer.checkpoint import Checkpoint, Store
 from jax_nst.transfer.engine import Hooks
 from jax_nst.transfer.network import Network
 from jax_nst.transfer.outcome import Outcome, Status
-from jax_nst.transfer.provenance import environment, for_json, named_styles, of_outcome, without_folders
-from jax_nst.transfer.terms import resolve_loss_names
+from jax_nst.transfer.provenance import for_json, named_styles, of_outcome, without_folders
 from jax_nst.transfer.transfer import describe
 
 _COMMAND = "command.json"
@@ -60,47 +61,46 @@ def run_in_folder(
       network: the extractor with its params.
       batch: how many items at once; None for what fits and is fast.
       measure: whether to measure the pictures, those of an earlier run too; see `metrics.METRICS`.
-      resume: whether to continue the sweep in the folder, within the batch that was at work.
+      resume: whether to continue the sweep in the folder, within the batch that was at work; what it has
+        beside this one is kept.
       checkpoint: of the state of the batch at work, in the folder `CHECKPOINT` of the sweep if None. None
         is saved by several processes, whose states would be of different steps.
       command: how the run was started; kept in the folder until the sweep is finished, see `read_command`.
       hooks: see `engine.Hooks`; `keep` is set here.
 
     Returns:
-      The rows of the table, for the items that were reached; processes other than the first do not know
-      those of an earlier run.
+      The rows of the table, for the items of the grid that were reached.
 
     Raises:
       FileError: the folder cannot be used, or is in use; or holds a sweep already, or one with other
         settings; or a file cannot be written.
     """
-    description = describe_job(job, network)
+    pictures = identify_pictures(job)
+    description = describe_job(job, network, pictures)
     compare_processes({**description, "batch": batch})
-    sweep = _Sweep(folder, job, network, resolve_loss_names(job.config, network.extractor), description)
-    records: dict[int, Record] = {}
-    measures: dict[int, Measures] = {}
-    rows: dict[int, dict[str, Any]] = {}
     with contextlib.ExitStack() as held:
+        opened, measures = Opened({}, {}), {}
         with distributed.errors_of_all():
             if distributed.is_first():
                 held.enter_context(locked(folder))
-                records |= open_folder(folder, job, description, sweep.names, resume=resume)
-                found = read_measures(folder, job)
-                measures |= {item: found[item] for item in records if item in found}
+                opened = open_folder(folder, job, network, description, pictures, resume=resume)
+                found = read_measures(folder)
+                painted = {record.file for record in opened.records.values()}
+                measures = {file: found[file] for file in found if file in painted}
                 _write_command(folder, command)
-        rows |= {
-            item: make_row(job, record, sweep.names, measures.get(item)) for item, record in records.items()
-        }
+        sweep = _agreed(folder, job, network, description, opened)
+        records = {key: opened.records[key] for key in sweep.keys if key in opened.records}
+        rows = distributed.object_of_first(make_rows(sweep.entries, opened.records, measures))
         # Before the first batch, what an earlier run left unmeasured.
         measure_new = functools.partial(_measure, sweep, measures, rows, hooks.stop)
-        measure_new([item for item in records if item not in measures] if measure else [])
-        store, begun = _open_checkpoint(checkpoint or Checkpoint(folder / CHECKPOINT), job)
+        measure_new([key for key in records if records[key].file not in measures] if measure else [])
+        store, begun = open_checkpoint(checkpoint or Checkpoint(folder / CHECKPOINT), sweep.keys)
         batches = run_sweep(
             network,
             *agreed_sources(job),
             job.items,
             platform=current_platform(),
-            todo=_todo(job, records),
+            todo=_todo(sweep, records),
             batch=batch,
             hooks=hooks,
             store=store,
@@ -110,18 +110,18 @@ def run_in_folder(
             for chosen, outcomes, slots in batches:
                 new = _keep_batch(sweep, chosen, outcomes, slots, rows)
                 records |= new
-                for item in new:
-                    measures.pop(item, None)  # of a picture that was stopped, and is now another
+                for record in new.values():
+                    measures.pop(record.file, None)  # of a picture that was stopped, and is now another
                 measure_new(list(new) if measure else [])
-                if store and slots and all(item in new for item in chosen) and not _stopped(new):
+                if store and slots and len(new) == len(chosen) and not _stopped(new):
                     store.remove()
         except BaseException:
             with contextlib.suppress(Exception):  # what ended the run is to be told
-                _finish(sweep, store, records, rows)
+                _finish(sweep, store, opened.records | records, rows)
             raise
         with _naming_resume(folder):
-            _finish(sweep, store, records, rows)
-    return [rows[item] for item in sorted(rows)]
+            _finish(sweep, store, opened.records | records, rows)
+    return [rows[key] for key in sweep.keys if key in rows]
 
 
 class _Sweep(NamedTuple):
@@ -130,10 +130,23 @@ class _Sweep(NamedTuple):
     folder: Path
     job: Job
     network: Network
-    names: tuple[str, ...]
-    """Of the losses."""
+    keys: list[str]
+    """Of the items of the job."""
+    entries: Entries
+    """Of these, and of the items outside."""
     description: dict[str, Any]
     """See `describe_job`."""
+
+
+def _agreed(
+    folder: Path, job: Job, network: Network, description: dict[str, Any], opened: Opened
+) -> _Sweep:
+    """The sweep with what the first process has found in the folder, and with the names of files there."""
+    found = distributed.object_of_first({key: list(entry) for key, entry in opened.entries.items()})
+    entries = {key: Entry(*entry) for key, entry in found.items()}
+    keys = [key for key, entry in entries.items() if entry.item is not None]
+    job = job._replace(files=[entries[key].file for key in keys])
+    return _Sweep(folder, job, network, keys, entries, description)
 
 
 def _keep_batch(
@@ -141,88 +154,86 @@ def _keep_batch(
     chosen: Sequence[int],
     outcomes: Sequence[Outcome],
     slots: int,
-    rows: dict[int, dict[str, Any]],
-) -> dict[int, Record]:
+    rows: dict[str, dict[str, Any]],
+) -> dict[str, Record]:
     """Writes what a batch has come to, and adds to the rows of the table; returns its records."""
     saved, problem = _save_pictures(sweep, outcomes)
-    everyones = gather_outcomes(chosen, saved, sweep.job.config.steps + 1, sweep.names)
-    new = [Record(outcome, slots, min(slots, jax.device_count())) for outcome in everyones]
-    rows |= {record.outcome.item: make_row(sweep.job, record, sweep.names) for record in new}
+    chosen_entries = [sweep.entries[sweep.keys[item]] for item in chosen]
+    names = loss_names(chosen_entries)
+    everyones = gather_outcomes(chosen, saved, 1 + max(entry.steps for entry in chosen_entries), names)
+    new = {
+        sweep.keys[outcome.item]: Record(
+            outcome, slots, min(slots, jax.device_count()), tuple(names), sweep.job.files[outcome.item]
+        )
+        for outcome in everyones
+    }
+    rows |= make_rows(sweep.entries, new, {})
     with distributed.errors_of_all(), _naming_resume(sweep.folder):
         if new and distributed.is_first():
-            save_inputs(sweep.folder, sweep.job, (record.outcome.item for record in new))
-            write_batch(sweep.folder, sweep.job, new, sweep.names)
-            write_results(sweep.folder, sweep.job, rows, sweep.names)
+            save_inputs(sweep.folder, sweep.job, [sweep.entries[key] for key in new])
+            write_batch(sweep.folder, new)
+            write_results(sweep.folder, sweep.entries, rows)
         if problem:
             raise problem
-    return {record.outcome.item: record for record in new}
+    return new
 
 
 def _measure(
     sweep: _Sweep,
-    measures: dict[int, Measures],
-    rows: dict[int, dict[str, Any]],
+    measures: dict[str, Measures],
+    rows: dict[str, dict[str, Any]],
     stop: Callable[[], bool] | None,
-    items: Sequence[int],
+    keys: Sequence[str],
 ) -> None:
     """Measures the pictures of some items, on the first process, and adds that to the rows of the table."""
     with distributed.errors_of_all(), _naming_resume(sweep.folder):
-        painted = [item for item in items if rows[item]["file"]]
+        painted = {key: rows[key]["item"] for key in keys if rows[key]["file"]}
         if painted and distributed.is_first():
-            extractor = sweep.network.extractor
-            measure_files(sweep.folder, sweep.job, extractor, painted, measures, stop or (lambda: False))
-            for item in painted:
-                rows[item] |= measure_cells(measures.get(item, {}))
+            arguments = sweep.folder, sweep.job, sweep.network.extractor, painted.values()
+            measure_files(*arguments, measures, stop or (lambda: False))
+            for key in painted:
+                rows[key] |= measure_cells(measures.get(rows[key]["file"], {}))
 
 
 def _finish(
     sweep: _Sweep,
     store: Store | None,
-    records: Mapping[int, Record],
-    rows: Mapping[int, Mapping[str, Any]],
+    records: Mapping[str, Record],
+    rows: Mapping[str, Mapping[str, Any]],
 ) -> None:
     """Writes the tables and the report, and tidies up."""
     if store:
         store.wait()
     if not distributed.is_first():
         return
-    if not _left(sweep.job, records):
+    if not _left(sweep, records):
         _write_command(sweep.folder, None)
     if records:
-        write_results(sweep.folder, sweep.job, rows, sweep.names)
-        write_history(sweep.folder, sweep.job, stack_history(sweep.job, records, sweep.names), sweep.names)
+        write_results(sweep.folder, sweep.entries, rows)
+        write_history(sweep.folder, sweep.entries, records)
         make_report(sweep.folder)
 
 
-def _open_checkpoint(checkpoint: Checkpoint, job: Job) -> tuple[Store | None, Saved | None]:
-    """What saves the state of the batch at work, and what an earlier run saved of its own."""
-    if distributed.num_processes() > 1:
-        return None, None
-    store = Store(checkpoint)
-    try:
-        saved = store.open(lambda: {"files": job.files, "environment": environment()}, resume=True)
-        return store, saved
-    except CheckpointError as error:
-        warnings.warn(f"{error}; its batch begins anew", UserWarning, stacklevel=2)
-        return store, None
-
-
-def _todo(job: Job, records: Mapping[int, Record]) -> list[int]:
+def _todo(sweep: _Sweep, records: Mapping[str, Record]) -> list[int]:
     """The items to run, on every process: those whose run has not come to an end."""
-    todo = np.zeros(len(job.items), np.int32)
-    todo[_left(job, records)] = 1
+    todo = np.zeros(len(sweep.keys), np.int32)
+    todo[_left(sweep, records)] = 1
     return np.flatnonzero(distributed.from_first(todo)).tolist()
 
 
-def _stopped(records: Mapping[int, Record]) -> bool:
+def _stopped(records: Mapping[str, Record]) -> bool:
     """Whether the run of some items was ended from outside."""
     return any(record.outcome.status is Status.STOPPED for record in records.values())
 
 
-def _left(job: Job, records: Mapping[int, Record]) -> list[int]:
+def _left(sweep: _Sweep, records: Mapping[str, Record]) -> list[int]:
     """The items whose run has not come to an end."""
     ends = (Status.FINISHED, Status.DIVERGED, Status.UNCHANGED)
-    return [i for i in range(len(job.items)) if i not in records or records[i].outcome.status not in ends]
+    return [
+        number
+        for number, key in enumerate(sweep.keys)
+        if key not in records or records[key].outcome.status not in ends
+    ]
 
 
 def read_command(folder: Path) -> dict[str, Any]:
@@ -269,7 +280,7 @@ def _save_picture(sweep: _Sweep, outcome: Outcome) -> None:
     settings = {
         **describe(sweep.network, item.config, content.pixels.shape, item.shares),
         "inputs": {"content": sweep.description["contents"][item.content], **styles},
-        "run": of_outcome(outcome, sweep.names),
+        "run": of_outcome(outcome, sweep.entries[sweep.keys[outcome.item]].losses),
     }
     path = sweep.folder / job.files[outcome.item]
     save_image(path, outcome.pixels, alpha=content.alpha, settings=for_json(without_folders(settings)))

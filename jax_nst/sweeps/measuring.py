@@ -4,7 +4,7 @@ import contextlib
 import functools
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +61,7 @@ def measure_files(
     job: Job,
     extractor: Extractor,
     items: Iterable[int],
-    measures: dict[int, Measures],
+    measures: dict[str, Measures],
     stop: Callable[[], bool],
 ) -> None:
     """Measures the pictures of some items as they are in their files, and writes all measures.
@@ -73,7 +73,7 @@ def measure_files(
       job: the sweep.
       extractor: the network that painted.
       items: those to measure.
-      measures: of the sweep; those of the items are added.
+      measures: of all pictures of the folder, by file name; those of the items are added.
       stop: asked before each item; a true answer leaves out the rest.
     """
     measure_item = make_measure(job, extractor)
@@ -82,22 +82,24 @@ def measure_files(
             if stop():
                 break
             with contextlib.suppress(ValueError):
-                measures[item] = measure_item(item, load_picture(folder / job.files[item]).pixels)
+                file = job.files[item]
+                measures[file] = measure_item(item, load_picture(folder / file).pixels)
     finally:
-        found = {job.files[item]: for_json(measures[item]) for item in sorted(measures)}
-        write_file(folder / BATCHES / _FILE, json.dumps(found, indent=1).encode())
+        write_measures(folder, measures)
 
 
-def read_measures(folder: Path, job: Job) -> dict[int, Measures]:
-    """What `measure_files` wrote, by item; a file that cannot be read counts as none."""
+def write_measures(folder: Path, measures: Mapping[str, Measures]) -> None:
+    """Writes the measures of all pictures of a folder, by file name."""
+    found = {file: for_json(measures[file]) for file in sorted(measures)}
+    write_file(folder / BATCHES / _FILE, json.dumps(found, indent=1).encode())
+
+
+def read_measures(folder: Path) -> dict[str, Measures]:
+    """What `write_measures` wrote, by file name; a file that cannot be read counts as none."""
     try:
         found = json.loads((folder / BATCHES / _FILE).read_text(encoding="utf-8"))
-        return {
-            item: {name: _number(found[file][name]) for name in METRICS}
-            for item, file in enumerate(job.files)
-            if file in found
-        }
-    except (OSError, ValueError, TypeError, LookupError):
+        return {file: {name: _number(of_file[name]) for name in METRICS} for file, of_file in found.items()}
+    except (OSError, ValueError, TypeError, LookupError, AttributeError):
         return {}
 
 

@@ -2,63 +2,185 @@
 
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from PIL import Image
 
 from jax_nst.runtime.files import FileError, remove_leftovers
-from jax_nst.sweeps.job import BATCHES, CHECKPOINT, INPUTS, REPORTS, SETTINGS, Job
+from jax_nst.sweeps.entries import Entries, Entry, make_entries, outside, read_entries, write_entries
+from jax_nst.sweeps.job import BATCHES, CHECKPOINT, INPUTS, REPORTS, RESULTS, SETTINGS, Job
+from jax_nst.sweeps.keys import Identity, item_keys
 from jax_nst.sweeps.measuring import read_measures
-from jax_nst.sweeps.records import Record, merged, read_batches, set_aside
-from jax_nst.sweeps.settings import difference, read_settings, write_settings
-from jax_nst.sweeps.tables import keep_edited_results
-from jax_nst.transfer.outcome import Status
+from jax_nst.sweeps.records import Record, Records, batch_files, merged, read_batches, set_aside
+from jax_nst.sweeps.settings import (
+    FORMAT,
+    changed_picture,
+    difference,
+    read_settings,
+    with_known_digests,
+    write_settings,
+)
+from jax_nst.sweeps.tables import keep_edited_results, make_rows, write_results
+from jax_nst.transfer.config import Config
+from jax_nst.transfer.network import Network
+from jax_nst.transfer.terms import resolve_loss_names
+
+
+class Opened(NamedTuple):
+    """What is in the folder of a sweep."""
+
+    entries: Entries
+    """Of all items: those of the grid, then those outside that have a picture."""
+    records: Records
+    """Of the items that were reached and whose pictures are whole."""
 
 
 def open_folder(
-    folder: Path, job: Job, description: Mapping[str, Any], names: Sequence[str], *, resume: bool
-) -> dict[int, Record]:
-    """Writes the settings, or compares them with those of the sweep in the folder and reads its records.
+    folder: Path,
+    job: Job,
+    network: Network,
+    description: Mapping[str, Any],
+    pictures: Mapping[str, Identity],
+    *,
+    resume: bool,
+) -> Opened:
+    """Begins the sweep in a folder, or reads what another run has left of it there.
 
-    What is damaged or was edited is set aside with a warning.
+    The sweep in the folder may have other values of its axes, or other axes: what it has painted is kept if
+    it shares an item with this one. What is damaged or was edited is set aside with a warning.
 
     Args:
       folder: of the sweep; it is there.
       job: the sweep.
+      network: the extractor with its params.
       description: see `describe_job`.
-      names: of the losses.
+      pictures: see `identify_pictures`.
       resume: whether there may be a sweep.
-
-    Returns:
-      The records of the items that were reached and whose pictures are whole.
 
     Raises:
       FileError: the folder holds files of another program, or another sweep.
     """
     before = read_settings(folder)
     if before is None:
-        for file in (*REPORTS, *job.files, INPUTS, BATCHES):
-            if _is_used(folder / file):
-                raise FileError(f"{folder / file}: exists but belongs to no sweep; choose another --output")
-        remove_leftovers(folder / BATCHES)
+        check_unused(folder, job.files)
+        entries = _entries(job, item_keys(job, network, pictures), network, pictures, {})
         write_settings(folder, description)
-        return {}
+        write_entries(folder, entries)
+        return Opened(entries, {})
     if not resume:
         raise FileError(
             f"{folder}: holds a sweep already; go on with it by --resume {folder}, in Python resume=True, "
             "or name another folder"
         )
-    found = difference(before, description)
-    if found:
-        raise FileError(f"{folder}: holds a sweep with other settings ({found}); name another folder")
+    check_format(folder, before)
+    found = read_entries(folder)
+    pictures = with_known_digests(pictures, before)
+    keys = item_keys(job, network, pictures)
+    if found or batch_files(folder):
+        _check_extends(folder, job, keys, description, before, found)
     remove_leftovers(folder)
     _set_aside_other_kinds(folder)
     write_settings(folder, before)
-    batches = read_batches(folder, job, names)
-    keep_edited_results(folder, job, batches, names, read_measures(folder, job))
-    return _with_pictures(folder, job, merged(batches))
+    batches, measures = read_batches(folder), read_measures(folder)
+    records = _with_pictures(folder, merged(batches))
+    painted = {key for key, record in records.items() if record.has_picture}
+    named = _with_files(folder, job, keys, found, {key: records[key] for key in painted})
+    entries = _entries(named, keys, network, pictures, found)
+    entries |= outside(entries, found, painted)
+    keep_edited_results(folder, found or entries, batches, measures)
+    records = {key: record for key, record in records.items() if key in entries}
+    if entries != found:
+        (folder / RESULTS).unlink(missing_ok=True)  # of the earlier items; it is written again below
+        write_entries(folder, entries)
+        files = [entry.file for entry in entries.values()]
+        write_settings(folder, {**description, "files": files}, instead_of=before)
+        write_results(folder, entries, make_rows(entries, records, measures))
+    return Opened(entries, records)
+
+
+def check_unused(folder: Path, files: Sequence[str]) -> None:
+    """Raises FileError if a folder without a sweep holds files that a sweep would replace."""
+    for file in (*REPORTS, *files, INPUTS, BATCHES):
+        if _is_used(folder / file):
+            raise FileError(f"{folder / file}: exists but belongs to no sweep; choose another --output")
+    remove_leftovers(folder / BATCHES)
+
+
+def check_format(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Raises FileError if the sweep in a folder was painted by a version that kept other records."""
+    if settings.get("format") != FORMAT:
+        raise FileError(
+            f"{folder}: holds a sweep of another version of jax_nst, which this one can only report; name "
+            "another folder"
+        )
+
+
+def _entries(
+    job: Job,
+    keys: Sequence[str],
+    network: Network,
+    pictures: Mapping[str, Identity],
+    before: Mapping[str, Entry],
+) -> Entries:
+    def losses_of(config: Config) -> Sequence[str]:
+        return resolve_loss_names(config, network.extractor)
+
+    return make_entries(job, keys, pictures, losses_of, before)
+
+
+def _check_extends(
+    folder: Path,
+    job: Job,
+    keys: Sequence[str],
+    description: Mapping[str, Any],
+    before: Mapping[str, Any],
+    found: Mapping[str, Entry],
+) -> None:
+    """Raises FileError unless the job shares an item with the sweep in the folder, and files agree."""
+    differs = difference(before, description)
+    if not differs:
+        return
+    there, here = {**before}, {**description}
+    for name, kind in (("contents", "content"), ("styles", "style")):
+        inputs = [given for entry in found.values() for given in entry.inputs]
+        there[name] = [*before[name], *(given for given in inputs if given["key"].startswith(kind))]
+        # Pictures in memory are named by their place.
+        here[name] = [given for given in description[name] if given["name"] not in job.pictures]
+    changed = changed_picture(there, here)
+    if changed:
+        raise FileError(f"{folder}: holds a sweep with other settings ({changed}); name another folder")
+    if not set(keys) & set(found):
+        raise FileError(
+            f"{folder}: holds a sweep with other settings ({differs}), so that none of its pictures can be "
+            "kept; name another folder"
+        )
+
+
+def _with_files(
+    folder: Path, job: Job, keys: Sequence[str], found: Mapping[str, Entry], painted: Mapping[str, Record]
+) -> Job:
+    """The job with the names that its pictures have in the folder; new items get names that are free."""
+    known = {key: record.file for key, record in painted.items()}
+    known |= {key: found[key].file for key in found.keys() & {*keys, *painted}}
+    taken = {file.lower() for file in (*known.values(), *os.listdir(folder))}
+    files = []
+    for key, file in zip(keys, job.files, strict=True):
+        name = known.get(key) or free_file(file, taken)
+        taken.add(name.lower())
+        files.append(name)
+    return job._replace(files=files)
+
+
+def free_file(file: str, taken: Container[str]) -> str:
+    """`file`, or with `~2`, `~3` and so on before its suffix; `taken` names are in lower case."""
+    name, suffix = os.path.splitext(file)
+    number = 1
+    while file.lower() in taken:
+        number += 1
+        file = f"{name}~{number}{suffix}"
+    return file
 
 
 def _set_aside_other_kinds(folder: Path) -> None:
@@ -81,13 +203,13 @@ def _is_used(path: Path) -> bool:
     return any(not file.name.startswith(".") for file in path.iterdir())
 
 
-def _with_pictures(folder: Path, job: Job, records: Mapping[int, Record]) -> dict[int, Record]:
+def _with_pictures(folder: Path, records: Mapping[str, Record]) -> Records:
     """Leaves out those whose picture is missing or damaged; one that is damaged is set aside."""
     kept, damaged = {}, []
-    for item, record in records.items():
-        path = folder / job.files[item]
-        if record.outcome.status is Status.FAILED or _is_whole(path):
-            kept[item] = record
+    for key, record in records.items():
+        path = folder / record.file
+        if not record.has_picture or _is_whole(path):
+            kept[key] = record
         elif path.exists():
             damaged.append(set_aside(path))
     if damaged:

@@ -1,20 +1,21 @@
 """Records of a sweep: how the run of each item ended, in a file for each batch.
 
 The tables are made from them, so that the work of a batch does not grow with the sweep, and a table that is
-damaged or edited loses nothing.
+damaged or edited loses nothing. They belong to the keys of the items, so that they outlast a change of the
+grid.
 """
 
 import io
 import os
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from jax_nst.runtime.files import replacing
-from jax_nst.sweeps.job import BATCHES, Job
+from jax_nst.sweeps.job import BATCHES
 from jax_nst.transfer.outcome import Outcome, Status, failed
 
 
@@ -22,47 +23,61 @@ class Record(NamedTuple):
     """How the run of an item ended."""
 
     outcome: Outcome
-    """Without its picture."""
+    """Without its picture. Its number is that of the grid it was run in, or -1."""
     batch: int
     """Slots of its batch; 0 if it could not begin."""
     devices: int
     """Devices that the slots were spread over."""
+    names: tuple[str, ...]
+    """Of its losses."""
+    file: str
+    """Name of its picture."""
+
+    @property
+    def has_picture(self) -> bool:
+        """Whether there is one."""
+        return self.outcome.status is not Status.FAILED
 
 
-def write_batch(folder: Path, job: Job, records: Sequence[Record], names: Sequence[str]) -> None:
-    """Writes the records of a batch to a file of their own; `names` are those of the losses."""
-    outcomes = [record.outcome for record in records]
+Records = dict[str, Record]
+"""Key of an item -> record."""
+
+
+def write_batch(folder: Path, records: Mapping[str, Record]) -> None:
+    """Writes the records of a batch, by the keys of its items, to a file of their own."""
+    outcomes = [record.outcome for record in records.values()]
     evaluations = [len(outcome.losses) for outcome in outcomes]
-    losses = np.full((len(records), max(evaluations, default=0), len(names)), np.nan, np.float32)
+    most = max((len(record.names) for record in records.values()), default=0)
+    losses = np.full((len(records), max(evaluations, default=0), most), np.nan, np.float32)
     for row, outcome in zip(losses, outcomes, strict=True):
-        row[: len(outcome.losses)] = outcome.losses
+        row[: len(outcome.losses), : outcome.losses.shape[1]] = outcome.losses
+    names = [[*record.names, *[""] * (most - len(record.names))] for record in records.values()]
     arrays = {
-        "item": np.array([outcome.item for outcome in outcomes]),
-        "picture": np.array([job.files[outcome.item] for outcome in outcomes]),
+        "key": np.array(list(records)),
+        "picture": np.array([record.file for record in records.values()]),
         "status": np.array([outcome.message for outcome in outcomes]),
         "seconds": np.array([outcome.seconds for outcome in outcomes]),
-        "batch": np.array([record.batch for record in records]),
-        "devices": np.array([record.devices for record in records]),
+        "batch": np.array([record.batch for record in records.values()]),
+        "devices": np.array([record.devices for record in records.values()]),
         "evaluations": np.array(evaluations),
         "losses": losses,
         "names": np.array(names),
     }
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
-    number = 1 + max((int(path.stem) for path in _files(folder)), default=0)
+    number = 1 + max((int(path.stem) for path in batch_files(folder)), default=0)
     write_file(folder / BATCHES / f"{number:05d}.npz", buffer.getvalue())
 
 
-def read_batches(folder: Path, job: Job, names: Sequence[str]) -> list[dict[int, Record]]:
-    """The records of each batch, by item, in the order of their files.
+def read_batches(folder: Path) -> list[Records]:
+    """The records of each batch, in the order of their files.
 
     A file that cannot be read is set aside with a warning.
     """
     batches = []
-    for path in _files(folder):
+    for path in batch_files(folder):
         try:
-            with path.open("rb") as file, np.load(file) as arrays:
-                batches.append(_unpack(dict(arrays), job, names))
+            batches.append(read_batch(path))
         except Exception as error:  # zipfile, zlib and NumPy raise many kinds
             if isinstance(error, MemoryError):
                 raise
@@ -76,17 +91,20 @@ def read_batches(folder: Path, job: Job, names: Sequence[str]) -> list[dict[int,
     return batches
 
 
-def merged(batches: Iterable[Mapping[int, Record]]) -> dict[int, Record]:
+def read_batch(path: Path) -> Records:
+    """The records of a file; raises whatever Zip and NumPy raise if it is damaged."""
+    with path.open("rb") as file, np.load(file) as arrays:
+        return _unpack(dict(arrays))
+
+
+def batch_files(folder: Path) -> list[Path]:
+    """The files with the records of a sweep, in order."""
+    return sorted(path for path in (folder / BATCHES).glob("*.npz") if path.stem.isdecimal())
+
+
+def merged(batches: Iterable[Mapping[str, Record]]) -> Records:
     """The last record of each item."""
-    return {item: record for batch in batches for item, record in batch.items()}
-
-
-def stack_history(job: Job, records: Mapping[int, Record], names: Sequence[str]) -> np.ndarray:
-    """`[items, evaluations, names]`, the losses at the full size; NaN for what was not run."""
-    history = np.full((len(job.items), job.config.steps + 1, len(names)), np.nan, np.float32)
-    for item, record in records.items():
-        history[item, : len(record.outcome.losses)] = record.outcome.losses
-    return history
+    return {key: record for batch in batches for key, record in batch.items()}
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -104,22 +122,16 @@ def set_aside(path: Path) -> Path:
     return aside
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in (folder / BATCHES).glob("*.npz") if path.stem.isdecimal())
-
-
-def _unpack(arrays: Mapping[str, Any], job: Job, names: Sequence[str]) -> dict[int, Record]:
-    if list(arrays["names"]) != list(names):
-        raise ValueError("it has other losses")
+def _unpack(arrays: Mapping[str, Any]) -> Records:
     records = {}
-    for row, item in enumerate(arrays["item"].tolist()):
-        if item < 0 or job.files[item] != arrays["picture"][row]:
-            raise ValueError("it has other items")
-        message, losses = str(arrays["status"][row]), arrays["losses"][row, : arrays["evaluations"][row]]
-        if len(losses) > job.config.steps + 1:
-            raise ValueError("it has other steps")
-        outcome = failed(item, "", names)._replace(
+    for row, key in enumerate(arrays["key"].tolist()):
+        names = tuple(name for name in arrays["names"][row].tolist() if name)
+        message = str(arrays["status"][row])
+        losses = arrays["losses"][row, : arrays["evaluations"][row], : len(names)]
+        outcome = failed(-1, "", names)._replace(
             status=Status.of(message), message=message, losses=losses, seconds=float(arrays["seconds"][row])
         )
-        records[item] = Record(outcome, int(arrays["batch"][row]), int(arrays["devices"][row]))
+        file = Path(str(arrays["picture"][row])).name
+        slots = int(arrays["batch"][row]), int(arrays["devices"][row])
+        records[str(key)] = Record(outcome, *slots, names, file)
     return records

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import json
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from io import StringIO
 from pathlib import Path
@@ -17,10 +18,12 @@ from jax_nst.metrics import METRICS
 from jax_nst.runtime.files import FileError, replacing
 from jax_nst.sweeps.card import Card, thumbnail_size
 from jax_nst.sweeps.contact_sheet import contact_sheet
+from jax_nst.sweeps.entries import Entry, read_entries
 from jax_nst.sweeps.grid import SETTINGS as VARIED
-from jax_nst.sweeps.job import BATCHES, CONTACT_SHEET, INPUTS, PAGE, RESULTS, SETTINGS, Job
+from jax_nst.sweeps.job import CONTACT_SHEET, INPUTS, PAGE, RESULTS, SETTINGS, Job
 from jax_nst.sweeps.labels import number_labels, picture_labels, safe
 from jax_nst.sweeps.page import page
+from jax_nst.sweeps.records import batch_files, read_batch
 from jax_nst.sweeps.settings import read_settings
 from jax_nst.transfer.pictures import load_style, read_content
 from jax_nst.transfer.spec import picture_size
@@ -29,27 +32,32 @@ _CURVE_POINTS = 100_000  # of all curves together
 _AXES = ("content", "style", "blend", *VARIED)  # columns of the table that may vary
 
 
-def save_inputs(folder: Path, job: Job, items: Iterable[int]) -> None:
-    """Saves the contents and styles of some items as the sweep uses them, for its report.
+def save_inputs(folder: Path, job: Job, entries: Iterable[Entry]) -> None:
+    """Saves the contents and styles of some items of the grid as the sweep uses them, for its report.
 
     What is there already is kept; what cannot be read is left out.
     """
     (folder / INPUTS).mkdir(exist_ok=True)
-    chosen = [job.items[item] for item in items]
-    used = {
-        "content": (job.contents, {item.content for item in chosen}, read_content),
-        "style": (job.styles, {style for item in chosen for style in item.styles}, load_style),
+    saved = {" ".join(path.name.split("_")[:2]) for path in (folder / INPUTS).iterdir()}
+    labels = {
+        kind: dict(zip(paths, picture_labels(paths), strict=True))
+        for kind, paths in (("content", job.contents), ("style", job.styles))
     }
-    for kind, (names, indices, read) in used.items():
-        labels = picture_labels(names)
-        for index in sorted(indices):
-            file = folder / INPUTS / f"{kind}_{index}_{safe(labels[index])[:100]}.png"
-            if file.exists():
+    for entry in entries:
+        assert entry.item is not None
+        item = job.items[entry.item]
+        paths = [job.contents[item.content], *(job.styles[index] for index in item.styles)]
+        for path, given in zip(paths, entry.inputs, strict=True):
+            if given["key"] in saved:
                 continue
+            saved.add(given["key"])
+            kind, number = given["key"].split(" ")
             try:
-                pixels = read(job.picture(names[index]), job.config)
+                read = read_content if kind == "content" else load_style
+                pixels = read(job.picture(path), job.config)
             except ValueError:
                 continue
+            file = folder / INPUTS / f"{kind}_{number}_{safe(labels[kind][path])[:100]}.png"
             save_image(file, shrink(pixels, picture_size(job.config, pixels.shape)))
 
 
@@ -67,7 +75,7 @@ def make_report(folder: Path) -> None:
     """
     sweep = _read_sweep(folder / SETTINGS)
     rows = _read_rows(folder / RESULTS)
-    cards = _cards(sweep, rows, _read_curves(folder))
+    cards = _cards(rows, _read_curves(folder), read_entries(folder))
     side = thumbnail_size(len(cards))
     thumbnails = [_thumbnail(folder / card.file, side) if card.file else None for card in cards]
     inputs = _read_inputs(folder, side)
@@ -80,7 +88,8 @@ def make_report(folder: Path) -> None:
     settings.add_text("jax_nst", json.dumps({"sweep": sweep.title}))
     with replacing(folder / CONTACT_SHEET) as file:
         sheet.save(file, format="PNG", pnginfo=settings)
-    title = sweep.title if len(cards) == sweep.items else f"{sweep.title}: {len(cards)} so far"
+    reached = sum(not card.outside for card in cards)
+    title = sweep.title if reached == sweep.items else f"{sweep.title}: {reached} so far"
     text = page(title, axes, cards, thumbnails, inputs, paired=sweep.paired)
     with replacing(folder / PAGE) as file:
         file.write(text.encode())
@@ -90,35 +99,16 @@ class _Sweep(NamedTuple):
     """What the settings of a sweep say about its items."""
 
     title: str
-    contents: int
-    styles: int
     items: int
     paired: bool
-    blended: bool
-
-    def inputs_of(self, item: int) -> list[str]:
-        """Keys of the content and the styles of an item; contents vary slowest, then styles."""
-        if self.paired:
-            content, style = (item if count > 1 else 0 for count in (self.contents, self.styles))
-        else:
-            content, rest = divmod(item, max(1, self.items // self.contents))
-            style = rest // max(1, self.items // (self.contents * self.styles))
-        styles = range(self.styles) if self.blended else [style]
-        return [f"content {content}", *(f"style {index}" for index in styles)]
 
 
 def _read_sweep(path: Path) -> _Sweep:
     try:
         settings = read_settings(path.parent) or json.loads(path.read_text())
-        items, grid = int(settings["items"]), settings["grid"]
-        return _Sweep(
-            f"{items} pictures, {settings['config']['steps']} steps, {settings['features']}",
-            max(1, len(settings["contents"])),
-            max(1, len(settings["styles"])),
-            items,
-            bool(grid["zip"]),
-            bool(grid["blend"]),
-        )
+        items = int(settings["items"])
+        title = f"{items} pictures, {settings['config']['steps']} steps, {settings['features']}"
+        return _Sweep(title, items, bool(settings["grid"]["zip"]))
     except FileNotFoundError as error:
         raise FileError(
             f"{path.parent}: holds no sweep ({path.name} is missing); name the folder of one"
@@ -130,13 +120,14 @@ def _read_sweep(path: Path) -> _Sweep:
 
 
 def _read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of the table, by item; none if there is no table yet."""
+    """The rows of the table, those outside the grid last; none if there is no table yet."""
     if not path.exists():
         return []
     try:
         rows = csv.DictReader(StringIO(path.read_text(encoding="utf-8-sig"), newline=""))
         return sorted(
-            ({k: v or "" for k, v in row.items() if k} for row in rows), key=lambda row: int(row["item"])
+            ({k: v or "" for k, v in row.items() if k} for row in rows),
+            key=lambda row: int(row["item"] or sys.maxsize),
         )
     except (OSError, ValueError, LookupError, csv.Error) as error:
         raise FileError(
@@ -144,39 +135,42 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
         ) from error
 
 
-def _read_curves(folder: Path) -> dict[int, np.ndarray]:
-    """Item -> `[evaluations]`, its total loss, from the records; those that are damaged are left out."""
-    curves: dict[int, np.ndarray] = {}
-    for path in sorted((folder / BATCHES).glob("*.npz")):
-        with contextlib.suppress(Exception), path.open("rb") as file, np.load(file) as batch:
-            for item, losses in zip(batch["item"].tolist(), batch["losses"][..., 0], strict=True):
-                curves[item] = losses
+def _read_curves(folder: Path) -> dict[str, np.ndarray]:
+    """Key -> `[evaluations]`, its total loss, from the records; those that are damaged are left out."""
+    curves: dict[str, np.ndarray] = {}
+    for path in batch_files(folder):
+        with contextlib.suppress(Exception):
+            curves |= {key: record.outcome.losses[:, 0] for key, record in read_batch(path).items()}
     return curves
 
 
 def _cards(
-    sweep: _Sweep, rows: Sequence[Mapping[str, str]], curves: Mapping[int, np.ndarray]
+    rows: Sequence[Mapping[str, str]], curves: Mapping[str, np.ndarray], entries: Mapping[str, Entry]
 ) -> list[Card]:
     columns = list(rows[0]) if rows else []
     points = max(30, min(200, _CURVE_POINTS // max(1, len(rows))))
     labels = {name: _labels(name, [row[name] for row in rows]) for name in columns if name in _AXES}
     losses = [name for name in columns if name.endswith("_loss")]
+    free = 1 + max((int(row["item"]) for row in rows if row["item"]), default=-1)
     cards = []
     for row in rows:
-        item = int(row["item"])
+        key, is_outside = row.get("key", ""), not row["item"]
         cards.append(
             Card(
-                item,
+                free if is_outside else int(row["item"]),
                 {name: of_axis[row[name]] for name, of_axis in labels.items()},
                 Path(row.get("file", "")).name,
                 {name: value for name in losses if (value := _number(row[name])) is not None},
                 row.get("status", ""),
                 _number(row.get("seconds", "")) or 0.0,
-                _thinned(curves[item], points) if item in curves else [],
-                sweep.inputs_of(item),
+                _thinned(curves[key], points) if key in curves else [],
+                [given["key"] for given in entries[key].inputs] if key in entries else [],
                 {name: value for name in METRICS if (value := _number(row.get(name, ""))) is not None},
+                key,
+                is_outside,
             )
         )
+        free += is_outside
     return cards
 
 

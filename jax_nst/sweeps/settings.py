@@ -7,77 +7,115 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from jax_nst.images import ImageError, checked_pixels, read_head
 from jax_nst.runtime import distributed
-from jax_nst.runtime.files import sha256
 from jax_nst.runtime.values import differing
 from jax_nst.sweeps.grid import described_grid
 from jax_nst.sweeps.job import BATCHES, CHECKPOINT, INPUTS, REPORTS, SETTINGS, Job
+from jax_nst.sweeps.keys import Identity, identify_pictures, mask_identity
 from jax_nst.sweeps.records import set_aside, write_file
 from jax_nst.transfer.config import INITS
 from jax_nst.transfer.masks import parse_mask
 from jax_nst.transfer.network import Network
-from jax_nst.transfer.provenance import digest_of, made_with, without_folders
+from jax_nst.transfer.provenance import made_with, without_folders
 
 COMPARED = ("config", "grid", "contents", "styles", "inits", "masks", "features", "weights_sha256")
 """What decides the pictures, of what `describe_job` returns."""
+
+FORMAT = 2
+"""Of the folder of a sweep; the first kept its records by the numbers of the items."""
 
 _FILES = ("contents", "styles", "inits", "masks")
 _LONGEST = 60  # characters of a value in a message
 
 
-def describe_job(job: Job, network: Network) -> dict[str, Any]:
-    """Settings, inputs, versions and device, ready for JSON."""
+def describe_job(
+    job: Job, network: Network, pictures: Mapping[str, Identity] | None = None
+) -> dict[str, Any]:
+    """Settings, inputs, versions and device, ready for JSON; `pictures` as of `identify_pictures`."""
+    pictures = identify_pictures(job) if pictures is None else pictures
     described = {
+        "format": FORMAT,
         **made_with(network, job.config),
         "grid": described_grid(job.grid),
-        "contents": [_identity(name, job.pictures.get(name)) for name in job.contents],
-        "styles": [_identity(name, job.pictures.get(name)) for name in job.styles],
+        "contents": [pictures[name] for name in job.contents],
+        "styles": [pictures[name] for name in job.styles],
         "inits": [
-            _identity(path) for path in dict.fromkeys(i.config.init for i in job.items) if path not in INITS
+            pictures[path] for path in dict.fromkeys(i.config.init for i in job.items) if path not in INITS
         ],
-        "masks": _mask_identities(job),
+        "masks": _mask_identities(job, pictures),
         "items": len(job.items),
         "files": job.files,
     }
     return json.loads(json.dumps(without_folders(described)))
 
 
-def _mask_identities(job: Job) -> list[dict[str, str | None]]:
+def _mask_identities(job: Job, known: Mapping[str, Identity]) -> list[dict[str, str | None]]:
     """Those of all pictures of masks, and of maps of the style weight."""
     configs = list(dict.fromkeys(item.config for item in job.items))
     maps = [config.style_map for config in configs if config.style_map]
     masks = [parse_mask(mask) for config in configs for mask in config.mask or ()]
     pictures = [*maps, *(x for mask in masks for x in (mask.content, mask.style, mask.picture))]
-    identities = [
-        _identity(os.fspath(picture))
-        if isinstance(picture, str | os.PathLike)
-        else {"name": "mask", "sha256": digest_of(np.asarray(picture))}
-        for picture in pictures
-        if picture is not None
+    identities = [mask_identity(picture, known) for picture in pictures]
+    return [
+        dict(pairs)
+        for pairs in dict.fromkeys(tuple(identity.items()) for identity in identities if identity)
     ]
-    return [dict(pairs) for pairs in dict.fromkeys(tuple(identity.items()) for identity in identities)]
 
 
-def write_settings(folder: Path, description: Mapping[str, Any]) -> None:
+def with_known_digests(pictures: Mapping[str, Identity], before: Mapping[str, Any]) -> dict[str, Identity]:
+    """The identities, where those of files that cannot be read are those of the sweep `before`.
+
+    So what was painted from a file that is gone stays in the grid.
+    """
+    known = _digests([identity for name in _FILES for identity in before[name]])
+    found = dict(pictures)
+    for path, identity in pictures.items():
+        digests = known.get(identity["name"], set()) - {None}
+        if identity["sha256"] is None and len(digests) == 1:
+            found[path] = {"name": identity["name"], "sha256": digests.pop()}
+    return found
+
+
+def changed_picture(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Says which file has other contents than all of its name had before; empty if there is none."""
+    for name in _FILES:
+        there, here = _digests(before[name]), _digests(now[name])
+        for file in here:
+            both = there.get(file, set()) | here[file]
+            if file in there and None not in both and not there[file] & here[file]:
+                return f"{name}: the contents of {file} differ"
+    return ""
+
+
+def _digests(identities: Sequence[Identity]) -> dict[str | None, set[str | None]]:
+    """Name -> digests of the pictures of that name."""
+    found: dict[str | None, set[str | None]] = {}
+    for identity in identities:
+        found.setdefault(identity["name"], set()).add(identity["sha256"])
+    return found
+
+
+def write_settings(
+    folder: Path, description: Mapping[str, Any], *, instead_of: Mapping[str, Any] | None = None
+) -> None:
     """Writes `settings.json`, and a copy beside the records, should the first be damaged.
 
-    A file that holds something else is set aside with a warning.
+    A file that holds something else, and not `instead_of`, is set aside with a warning.
     """
-    content = json.dumps(description, indent=1).encode()
+    content, replaced = (json.dumps(x, indent=1).encode() for x in (description, instead_of))
     (folder / BATCHES).mkdir(exist_ok=True)
     for path in _paths(folder):
         if path.exists():
-            if path.read_bytes() == content:
+            found = path.read_bytes()
+            if found == content:
                 continue
-            kept = set_aside(path)
-            warnings.warn(
-                f"{path}: was damaged or changed; kept as {kept.name}, and written again",
-                UserWarning,
-                stacklevel=2,
-            )
+            if found != replaced:
+                kept = set_aside(path)
+                warnings.warn(
+                    f"{path}: was damaged or changed; kept as {kept.name}, and written again",
+                    UserWarning,
+                    stacklevel=2,
+                )
         write_file(path, content)
 
 
@@ -186,17 +224,3 @@ def _shown(value: Any) -> str:
         if isinstance(value, Sequence) and not isinstance(value, str)
         else (f"{text[: _LONGEST - 3]}...")
     )
-
-
-def _identity(path: str, picture: Any = None) -> dict[str, str | None]:
-    """Name and digest of a file, or of a picture in memory.
-
-    There is no digest of a bad file, which may be mended before a resume.
-    """
-    if picture is not None:
-        return {"name": path, "sha256": digest_of(checked_pixels(path, picture))}
-    try:
-        read_head(path)
-        return {"name": Path(path).name, "sha256": sha256(path)}
-    except (ImageError, OSError):
-        return {"name": Path(path).name, "sha256": None}

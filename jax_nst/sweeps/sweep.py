@@ -131,8 +131,9 @@ def sweep(
     if folder is not None:
         path = Path(folder)
         options: Any = {"batch": batch, "measure": measure, "resume": resume}
-        run_in_folder(path, job, network, **options, hooks=Hooks(callback))
-        return _stack(job, _outcomes_in(path, job, names), names, read_measures(path, job))
+        rows = run_in_folder(path, job, network, **options, hooks=Hooks(callback))
+        outcomes, measures = _results_in(path, rows)
+        return _stack(job, outcomes, names, measures)
     if resume:
         raise ValueError("resume goes on with the sweep in a folder; pass that as folder")
     outcomes: list[Outcome] = []
@@ -242,15 +243,16 @@ def _batches(
         yield outcomes
 
 
-def _outcomes_in(folder: Path, job: Job, names: Sequence[str]) -> list[Outcome]:
-    """The outcomes recorded in the folder of a sweep, with the pictures of the files."""
-    records: Mapping[int, Any] = merged(read_batches(folder, job, names))
-    return [
-        record.outcome
-        if record.outcome.status is Status.FAILED
-        else record.outcome._replace(pixels=load_image(folder / job.files[item]))
-        for item, record in records.items()
+def _results_in(
+    folder: Path, rows: Sequence[Mapping[str, Any]]
+) -> tuple[list[Outcome], dict[int, Measures]]:
+    """The outcomes and measures of the items of some rows in a folder, with the pictures of the files."""
+    records, found = merged(read_batches(folder)), read_measures(folder)
+    pixels = {row["item"]: load_image(folder / row["file"]) if row["file"] else None for row in rows}
+    outcomes = [
+        records[row["key"]].outcome._replace(item=row["item"], pixels=pixels[row["item"]]) for row in rows
     ]
+    return outcomes, {row["item"]: found[row["file"]] for row in rows if row["file"] in found}
 
 
 def _stack(

@@ -13,8 +13,8 @@ import numpy as np
 
 from jax_nst.metrics import METRICS
 from jax_nst.runtime import distributed
-from jax_nst.sweeps.job import HISTORY, RESULTS, Job
-from jax_nst.sweeps.labels import item_labels
+from jax_nst.sweeps.entries import Entry, cell, loss_names, varied
+from jax_nst.sweeps.job import HISTORY, RESULTS
 from jax_nst.sweeps.records import Record, set_aside, write_file
 from jax_nst.transfer.outcome import Outcome, Status, failed
 
@@ -25,24 +25,52 @@ _MOST_RANGES = 8
 
 
 def make_row(
-    job: Job, record: Record, names: Sequence[str], measures: Mapping[str, float] | None = None
+    key: str,
+    entry: Entry,
+    record: Record,
+    columns: Sequence[str],
+    measures: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
-    """A line of the table; `names` are those of the losses, and `measures` None if there are none."""
+    """A line of the table, with its losses only.
+
+    Args:
+      key: of the item.
+      entry: what the folder knows of it.
+      record: how its run ended.
+      columns: the settings that vary, see `varied`.
+      measures: of its picture, if there are any.
+    """
     outcome = record.outcome
-    losses = zip(loss_columns(names), map(float, outcome.best), strict=True)
-    has_picture = outcome.status is not Status.FAILED
+    losses = dict.fromkeys(loss_columns(entry.losses), math.nan)
+    if record.has_picture:
+        losses |= zip(loss_columns(record.names), map(float, outcome.best), strict=True)
     return {
-        "item": outcome.item,
-        **_values(job, outcome.item),
-        **{name: value if math.isfinite(value) else "" for name, value in losses},
+        "item": "" if entry.item is None else entry.item,
+        "key": key,
+        **{name: cell(entry, name) for name in columns},
+        **{name: value if math.isfinite(value) else "" for name, value in losses.items()},
         **measure_cells(measures or {}),
         "steps": max(0, len(outcome.losses) - 1),
-        "best_step": _best_step(outcome.losses[:, 0]) if has_picture else "",
+        "best_step": _best_step(outcome.losses[:, 0]) if record.has_picture else "",
         "seconds": round(outcome.seconds, 3),
         "batch": record.batch or "",
         "devices": record.devices if record.batch else "",
-        "file": job.files[outcome.item] if has_picture else "",
+        "file": record.file if record.has_picture else "",
         "status": outcome.message,
+    }
+
+
+def make_rows(
+    entries: Mapping[str, Entry],
+    records: Mapping[str, Record],
+    measures: Mapping[str, Mapping[str, float]],
+) -> dict[str, dict[str, Any]]:
+    """Key -> line of the table, of the items that have a record; `measures` are by file of a picture."""
+    columns = varied(entries.values())
+    return {
+        key: make_row(key, entries[key], record, columns, measures.get(record.file))
+        for key, record in records.items()
+        if key in entries
     }
 
 
@@ -62,40 +90,28 @@ def _best_step(totals: np.ndarray) -> int | str:
     return int(np.argmin(np.where(finite, totals, np.inf))) if finite.any() else ""
 
 
-def _values(job: Job, index: int) -> dict[str, Any]:
-    """What varies, in full: labels of pictures, but numbers with all their digits."""
-    item = job.items[index]
-    values = item_labels(item, job.axes)
-    for name, value in item.values.items():
-        if name not in ("content", "style", "init", "mask") and not isinstance(value, str):
-            values[name] = ",".join(map(str, value)) if isinstance(value, tuple) else value
-    return values
-
-
 def write_results(
-    folder: Path, job: Job, rows: Mapping[int, Mapping[str, Any]], names: Sequence[str]
+    folder: Path, entries: Mapping[str, Entry], rows: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    """Writes the table of the items that were reached; `names` are those of the losses.
+    """Writes the table of the items that were reached, in the order of the entries.
 
     It has columns for measures if an item was measured.
     """
-    write_file(folder / RESULTS, _csv(job, [rows[item] for item in sorted(rows)], names).encode())
+    write_file(folder / RESULTS, _csv(entries, [rows[key] for key in entries if key in rows]).encode())
 
 
 def keep_edited_results(
     folder: Path,
-    job: Job,
-    batches: Sequence[Mapping[int, Record]],
-    names: Sequence[str],
-    measures: Mapping[int, Mapping[str, float]],
+    entries: Mapping[str, Entry],
+    batches: Sequence[Mapping[str, Record]],
+    measures: Mapping[str, Mapping[str, float]],
 ) -> None:
     """Sets the table aside, with a warning, if it has a line that is not of these records and measures."""
     path = folder / RESULTS
-    records = [record for batch in batches for record in batch.values()]
-    rows = [make_row(job, record, names) for record in records]
-    measured = [make_row(job, x, names, measures.get(x.outcome.item)) for x in records]
+    rows = [row for batch in batches for row in make_rows(entries, batch, {}).values()]
+    measured = [row for batch in batches for row in make_rows(entries, batch, measures).values()]
     # An item may have been written before it was measured.
-    tables = [_csv(job, rows, names), _csv(job, measured + rows, names)]
+    tables = [_csv(entries, rows), _csv(entries, measured + rows)]
     lines = {line for table in tables for line in table.encode().splitlines()}
     if not path.exists() or set(path.read_bytes().splitlines()) <= lines:
         return
@@ -107,12 +123,13 @@ def keep_edited_results(
     )
 
 
-def _csv(job: Job, rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
+def _csv(entries: Mapping[str, Entry], rows: Sequence[Mapping[str, Any]]) -> str:
     last = ["steps", "best_step", "seconds", "batch", "devices", "file", "status"]
     text = io.StringIO(newline="")
     measures = [name for name in METRICS if any(name in row for row in rows)]
-    columns = ["item", *job.axes, *loss_columns(names), *measures, *last]
-    table = csv.DictWriter(text, columns, lineterminator="\n")
+    losses = loss_columns(loss_names(entries.values()))
+    columns = ["item", "key", *varied(entries.values()), *losses, *measures, *last]
+    table = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     table.writeheader()
     table.writerows(rows)
     return text.getvalue()
@@ -142,11 +159,27 @@ def _items(numbers: Sequence[int]) -> str:
     return f"items {shown}{several}" if len(numbers) > 1 else f"item {shown}"
 
 
-def write_history(folder: Path, job: Job, history: np.ndarray, names: Sequence[str]) -> None:
-    """Writes `[items, evaluations, names]`, an array for each name."""
+def write_history(folder: Path, entries: Mapping[str, Entry], records: Mapping[str, Record]) -> None:
+    """Writes the losses of every step: `[items, steps + 1]` for each name, NaN for what was not run.
+
+    The items are those of the entries, in their order, with their keys in `key` and the names of their
+    pictures in `picture`.
+    """
+    names = loss_names(entries.values())
+    evaluations = 1 + max((entry.steps for entry in entries.values()), default=0)
+    history = {name: np.full((len(entries), evaluations), np.nan, np.float32) for name in names}
+    for row, key in enumerate(entries):
+        if key in records:
+            losses = records[key].outcome.losses
+            for name, curve in zip(records[key].names, losses.T, strict=True):
+                history[name][row, : len(curve)] = curve
+    arrays: dict[str, Any] = {
+        **history,
+        "key": np.array(list(entries)),
+        "picture": np.array([entry.file for entry in entries.values()]),
+    }
     buffer = io.BytesIO()
-    arrays: dict[str, Any] = dict(zip(names, np.moveaxis(history, -1, 0), strict=True))
-    np.savez_compressed(buffer, **arrays, picture=np.array(job.files))
+    np.savez_compressed(buffer, **arrays)
     write_file(folder / HISTORY, buffer.getvalue())
 
 

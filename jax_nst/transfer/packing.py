@@ -45,7 +45,7 @@ def unpack(
     """The snapshot, without its layout.
 
     Args:
-      description: as `pack` made it.
+      description: as `pack` made it; `numbers`, if it is there, renumbers the items: then -> now.
       arrays: path in the pytree of `pack` (`jax.tree_util.keystr`) -> array.
       names: of the losses.
       state_of: `(level) -> State` of shapes, those that the state must have.
@@ -55,20 +55,22 @@ def unpack(
       ValueError: an array is of another shape or type.
     """
     filled = _filled(_skeleton(description, state_of(description["level"])), arrays)
+    numbers = description.get("numbers", {})
     traces = {
-        item: tuple(Trace(int(x.size), x.losses, x.seconds, float(x.share)) for x in of_item)
+        numbers.get(item, item): tuple(
+            Trace(int(x.size), x.losses, x.seconds, float(x.share)) for x in of_item
+        )
         for item, of_item in filled["traces"].items()
     }
     failures = {
-        item: failed(item, "", names)._replace(
+        numbers.get(item, item): failed(numbers.get(item, item), "", names)._replace(
             message=description["failures"][str(item)], losses=losses, seconds=float(seconds)
         )
         for item, (losses, seconds) in filled["failed"].items()
     }
+    starts = {numbers.get(item, item): start for item, start in filled["starts"].items()}
     state = RunState(*(filled[name] for name in RunState._fields))
-    return Snapshot(
-        description["level"], filled["starts"], traces, failures, description["remat"], state=state
-    )
+    return Snapshot(description["level"], starts, traces, failures, description["remat"], state=state)
 
 
 def _skeleton(description: Mapping[str, Any], steps: State) -> dict[str, Any]:

@@ -213,6 +213,23 @@ def test_a_stopped_sweep_goes_on_within_its_batch_bit_for_bit(pair, tmp_path, mo
     assert "--resume sweep is a sweep, but --output names another" in capsys.readouterr().err
 
 
+def test_a_stopped_sweep_takes_more_values_with_its_other_flags(pair, monkeypatch, capsys):
+    given = (*pair, *QUICK, "--batch=1")
+    with monkeypatch.context() as patch:
+        stop_at(patch, 1, of="show_items", number=signal.SIGINT, when=lambda progress: progress.items_done)
+        assert run(*given, "--style_weight=1,10,100", "--output=sweep") == 130
+    before = pictures_of("sweep")
+    assert len(before) == 2
+    assert run("--resume=sweep", "--style_weight=0.5,1,10,100") == 0
+    assert pictures_of("sweep")["style_weight=1.png"] == before["style_weight=1.png"]
+    assert len(pictures_of("sweep")) == 4
+    capsys.readouterr()
+    assert run("--resume=sweep", "--style_weight=1,7") == 1
+    assert "finished, or was begun from Python; give all its flags to extend it" in capsys.readouterr().err
+    assert run(*given, "--resume=sweep", "--style_weight=1,7") == 0
+    assert len(pictures_of("sweep")) == 5
+
+
 def test_the_report_of_a_sweep_is_made_alone(pair, monkeypatch, capsys):
     assert run(*pair, *QUICK, "--style_weight=1,10") == 0
     for name in ("index.html", "contact_sheet.png"):

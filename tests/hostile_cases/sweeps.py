@@ -43,6 +43,12 @@ def _repaired(name: str, then: Callable[[], object], *says: str, **named: Any) -
                  **{"changes": ("sweep/**",), **named})  # fmt: skip
 
 
+def _extended(name: str, *arguments: str) -> Case:
+    """A finished sweep that is resumed with another grid, which shares items with it."""
+    return swept(f"sweeps: resumed with {name}", *arguments, "--resume=sweep", setup=_finished(),
+                 changes=("sweep/**",))  # fmt: skip
+
+
 def _write(name: str, content: str | bytes) -> Callable[[], object]:
     data = content.encode() if isinstance(content, str) else content
     return lambda: Path(name).write_bytes(data)
@@ -191,13 +197,39 @@ CASES = [
     ),
     refused(
         "sweeps: resumed with other values",
-        "--tv_weight=1,3",
+        "--tv_weight=4,3",
         "--output=sweep",
         "--resume=sweep",
         setup=_finished(),
         says="tv_weight",
         status=1,
     ),
+    _extended("more values", "--tv_weight=3,2,1"),
+    _extended("fewer values and another", "--tv_weight=2,3"),
+    _extended("one more axis", "--tv_weight=1,2", "--color=style,keep"),
+    _extended("one more style", "--tv_weight=1,2", "--style=s.png", "--style=c.png"),
+    refused(
+        "sweeps: resumed with more values and the entries torn",
+        "--tv_weight=1,2,3",
+        "--output=sweep",
+        "--resume=sweep",
+        setup=_finished(_cut("sweep/batches/items.json")),
+        says="tv_weight",
+        status=1,
+        changes=("sweep/**",),
+    ),
+    swept(
+        "sweeps: merged with another",
+        "--merge=sweep",
+        "--output=both",
+        setup=_finished(),
+        picture="both",
+        is_raw=True,
+    ),
+    _repaired("the entries torn", _cut("sweep/batches/items.json")),
+    _repaired("the entries of something else", _write("sweep/batches/items.json", '{"a": 1}')),
+    _repaired("the entries a folder", _to_folder("sweep/batches/items.json")),
+    _repaired("the entries gone", lambda: os.remove("sweep/batches/items.json")),
     refused(
         "sweeps: resumed with a changed content",
         *_TWO,

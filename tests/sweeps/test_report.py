@@ -12,7 +12,9 @@ from PIL import Image
 
 from jax_nst import Config, Grid, Status, load_image, save_image
 from jax_nst.images import load_settings
+from jax_nst.sweeps.entries import make_entries, write_entries
 from jax_nst.sweeps.job import make_job
+from jax_nst.sweeps.keys import identify_pictures
 from jax_nst.sweeps.labels import item_labels
 from jax_nst.sweeps.records import Record, write_batch
 from jax_nst.sweeps.report import make_report, save_inputs
@@ -21,6 +23,11 @@ from jax_nst.transfer.outcome import Outcome
 NAMES = ("total", "content", "style", "tv")
 LOSSES = [f"{name}_loss" for name in NAMES]
 NOISE = Config(steps=2, size=30, init="noise", features="wavelet")
+
+
+def entries_of(job):
+    keys = [f"key{item}" for item in range(len(job.items))]
+    return make_entries(job, keys, identify_pictures(job), lambda config: NAMES, {})
 
 
 def folder_of(folder, job, reached, bad=()):
@@ -33,7 +40,7 @@ def folder_of(folder, job, reached, bad=()):
         for name, value in item.values.items():
             if name not in ("content", "style", "init"):
                 labels[name] = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-        row = {"item": index, **labels, **dict.fromkeys(LOSSES, ""), "seconds": 1.5}
+        row = {"item": index, "key": f"key{index}", **labels, **dict.fromkeys(LOSSES, ""), "seconds": 1.5}
         if index in bad:
             rows.append({**row, "file": "", "status": "failed: bad.png: is damaged"})
             continue
@@ -49,14 +56,15 @@ def folder_of(folder, job, reached, bad=()):
     }
     (folder / "settings.json").write_text(json.dumps(settings))
     with (folder / "results.csv").open("w", newline="") as file:
-        table = csv.DictWriter(file, ["item", *job.axes, *LOSSES, "seconds", "file", "status"])
+        table = csv.DictWriter(file, ["item", "key", *job.axes, *LOSSES, "seconds", "file", "status"])
         table.writeheader()
         table.writerows(rows)
     (folder / "batches").mkdir(exist_ok=True)
     losses = np.repeat(np.array([3.0, 2.0, 2.5], np.float32)[:, None], len(NAMES), axis=1)
     good = [index for index in reached if index not in bad]
-    records = [Record(Outcome(i, Status.FINISHED, "ok", None, (), losses, 1.5), 2, 1) for i in good]
-    write_batch(folder, job, records, NAMES)
+    outcome = Outcome(-1, Status.FINISHED, "ok", None, (), losses, 1.5)
+    write_batch(folder, {f"key{i}": Record(outcome, 2, 1, NAMES, job.files[i]) for i in good})
+    write_entries(folder, entries_of(job))
     return folder
 
 
@@ -91,7 +99,7 @@ def test_a_report_shows_every_item_that_was_reached(job, tmp_path):
 
 def test_a_report_needs_no_inputs_but_the_copies_in_the_folder(job, tmp_path):
     folder = folder_of(tmp_path / "sweep", job, range(4), bad=[2, 3])
-    save_inputs(folder, job, range(len(job.items)))
+    save_inputs(folder, job, entries_of(job).values())
     for name in ("c.png", "s.png", "bad.png"):
         (tmp_path / name).unlink()
     moved = folder.rename(tmp_path / "moved")
@@ -106,24 +114,25 @@ def test_a_report_needs_no_inputs_but_the_copies_in_the_folder(job, tmp_path):
 def test_inputs_are_saved_no_larger_than_the_pictures_and_once(job, tmp_path):
     """An input that cannot be read is left out."""
     folder = folder_of(tmp_path / "sweep", job, [])
-    save_inputs(folder, job, range(len(job.items)))
+    save_inputs(folder, job, entries_of(job).values())
     make_report(folder)
     inputs = folder / "inputs"
     assert sorted(path.name for path in inputs.iterdir()) == ["content_0_c.png", "style_0_s.png"]
     assert load_image(inputs / "content_0_c.png").shape == (20, 30, 3)
     assert load_image(inputs / "style_0_s.png").shape == (20, 20, 3)
     (tmp_path / "c.png").unlink()
-    save_inputs(folder, job, range(len(job.items)))
+    save_inputs(folder, job, entries_of(job).values())
     assert (inputs / "content_0_c.png").exists()
 
 
 def test_inputs_are_saved_with_the_items_that_use_them(job, tmp_path):
     """Not all at once, before the first step of a large sweep."""
     folder = folder_of(tmp_path / "sweep", job, [])
+    entries = list(entries_of(job).values())
     by_style = {item.styles: number for number, item in enumerate(job.items)}
-    save_inputs(folder, job, [by_style[(1,)]])
+    save_inputs(folder, job, [entries[by_style[(1,)]]])
     assert [path.name for path in (folder / "inputs").iterdir()] == ["content_0_c.png"]
-    save_inputs(folder, job, [by_style[(0,)]])
+    save_inputs(folder, job, [entries[by_style[(0,)]]])
     assert (folder / "inputs" / "style_0_s.png").exists()
 
 

@@ -6,9 +6,11 @@ from conftest import picture
 from jax_nst import Config, Grid, save_image
 from jax_nst.sweeps.job import make_job
 from jax_nst.sweeps.settings import (
+    changed_picture,
     describe_job,
     difference,
     read_settings,
+    with_known_digests,
     write_settings,
     written_by_sweep,
 )
@@ -143,3 +145,32 @@ def test_descriptions_name_no_folders(network, styles, tmp_path):
     description = described(network, [str(tmp_path / "s0.png")], grid)
     assert str(tmp_path) not in json.dumps(description)
     assert [file["name"] for file in description["inits"] + description["styles"]] == ["s1.png", "s0.png"]
+
+
+def test_settings_are_replaced_by_those_of_a_larger_grid(network, styles, tmp_path):
+    """What was there is expected, and not set aside."""
+    before, now = (described(network, styles[:2], Grid(seed=seeds)) for seeds in ((0,), (0, 1)))
+    write_settings(tmp_path, before)
+    write_settings(tmp_path, now, instead_of=before)
+    assert read_settings(tmp_path) == now
+    assert not list(tmp_path.rglob("*.old"))
+
+
+def test_a_changed_file_is_told_from_others_of_its_name(network, styles, tmp_path):
+    """Two files of one name are not changed as long as one of them is as before."""
+    (tmp_path / "other").mkdir()
+    save_image(tmp_path / "other" / "s0.png", picture(20, 24, 77))
+    one, both = (described(network, paths) for paths in (styles[:1], [styles[0], "other/s0.png"]))
+    other = {**one, "styles": both["styles"][1:]}
+    assert changed_picture(one, both) == changed_picture(both, one) == changed_picture(one, one) == ""
+    assert changed_picture(one, other) == "styles: the contents of s0.png differ"
+    unread = described(network, styles[2:3])
+    assert changed_picture(unread, {**unread, "styles": [{"name": "s2.png", "sha256": "1"}]}) == ""
+
+
+def test_a_file_that_is_gone_counts_as_it_was(network, styles):
+    before = described(network, styles[:2])
+    gone = {"x/s1.png": {"name": "s1.png", "sha256": None}, "new.png": {"name": "new.png", "sha256": None}}
+    assert with_known_digests(gone, before) == {
+        "x/s1.png": before["styles"][1], "new.png": gone["new.png"],
+    }  # fmt: skip

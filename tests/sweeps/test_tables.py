@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 
 from jax_nst import Config, Grid, Status
+from jax_nst.sweeps.entries import make_entries
 from jax_nst.sweeps.job import make_job
-from jax_nst.sweeps.records import Record
+from jax_nst.sweeps.keys import identify_pictures
+from jax_nst.sweeps.records import Record, merged
 from jax_nst.sweeps.tables import (
     gather_outcomes,
     keep_edited_results,
     loss_columns,
-    make_row,
+    make_rows,
     told,
     write_history,
     write_results,
@@ -22,6 +24,8 @@ from jax_nst.transfer.outcome import Outcome, failed
 NAMES = ("total", "content", "style", "moments", "tv")
 GRID = Grid(style_weight=(1 / 3, 1000.0), style_layer_weights=((1.0, 2.0), (2.0, 1.0)), seed=(7,))
 JOB = make_job(["a/cat.png"], ["waves.jpg", "b/night.jpg"], GRID, Config(steps=2))
+KEYS = [f"key{item}" for item in range(8)]
+ENTRIES = make_entries(JOB, KEYS, identify_pictures(JOB), lambda config: NAMES, {})
 
 
 def outcome(item, losses, status=Status.FINISHED, message="ok"):
@@ -29,13 +33,23 @@ def outcome(item, losses, status=Status.FINISHED, message="ok"):
     return Outcome(item, status, message, np.zeros((2, 2, 3), np.float32), (), rows, 1.23456)
 
 
+def records_of(*outcomes, slots=(4, 2)):
+    return {KEYS[x.item]: Record(x, *slots, NAMES, JOB.files[x.item]) for x in outcomes}
+
+
+def row_of(outcome, measures=None, slots=(4, 2)):
+    of_file = {} if measures is None else {JOB.files[outcome.item]: measures}
+    return make_rows(ENTRIES, records_of(outcome, slots=slots), of_file)[KEYS[outcome.item]]
+
+
 def test_the_columns_of_the_losses_are_named_after_the_terms():
     assert loss_columns(NAMES) == ["total_loss", "content_loss", "style_loss", "moments_loss", "tv_loss"]
 
 
 def test_a_row_holds_values_in_full_and_the_best_losses():
-    assert make_row(JOB, Record(outcome(1, [3, 2, 2.5]), 4, 2), NAMES) == {
+    assert row_of(outcome(1, [3, 2, 2.5])) == {
         "item": 1,
+        "key": "key1",
         "style": "waves",
         "style_weight": 1 / 3,
         "style_layer_weights": "2.0,1.0",
@@ -55,7 +69,7 @@ def test_a_row_holds_values_in_full_and_the_best_losses():
 
 
 def test_a_row_of_an_item_that_failed_has_no_file_and_no_losses():
-    row = make_row(JOB, Record(failed(0, "p.png: is damaged", NAMES), 0, 0), NAMES)
+    row = row_of(failed(0, "p.png: is damaged", NAMES), slots=(0, 0))
     assert {row[name] for name in ("best_step", "batch", "devices")} == {""}
     assert (row["file"], row["steps"], row["status"]) == ("", 0, "failed: p.png: is damaged")
     assert {row[name] for name in loss_columns(NAMES)} == {""}
@@ -63,9 +77,8 @@ def test_a_row_of_an_item_that_failed_has_no_file_and_no_losses():
 
 def results(tmp_path, *batches):
     """The table of these batches, written; and their records."""
-    records = [{outcome.item: Record(outcome, 2, 1) for outcome in batch} for batch in batches]
-    rows = {item: make_row(JOB, record, NAMES) for batch in records for item, record in batch.items()}
-    write_results(tmp_path, JOB, rows, NAMES)
+    records = [records_of(*batch, slots=(2, 1)) for batch in batches]
+    write_results(tmp_path, ENTRIES, make_rows(ENTRIES, merged(records), {}))
     return tmp_path / "results.csv", records
 
 
@@ -74,7 +87,7 @@ def results(tmp_path, *batches):
     [([3, 2, 1], 2), ([3, np.nan, 4], 0), ([3, 2, np.inf], 1), ([np.nan], ""), ([], "")],
 )
 def test_the_best_step_is_that_of_the_picture(losses, expected):
-    assert make_row(JOB, Record(outcome(1, losses), 4, 2), NAMES)["best_step"] == expected
+    assert row_of(outcome(1, losses))["best_step"] == expected
 
 
 def test_results_are_in_the_order_of_the_items(tmp_path):
@@ -82,7 +95,7 @@ def test_results_are_in_the_order_of_the_items(tmp_path):
     with path.open(newline="", encoding="utf-8") as file:
         table = csv.DictReader(file)
         assert [int(row["item"]) for row in table] == [0, 3, 5]
-        assert table.fieldnames == list(make_row(JOB, Record(outcome(0, [3]), 2, 1), NAMES))
+        assert table.fieldnames == list(row_of(outcome(0, [3])))
     assert not path.read_bytes().startswith(codecs.BOM_UTF8)
 
 
@@ -90,19 +103,18 @@ def test_results_as_they_were_written_are_kept(tmp_path):
     """Also those that a kill kept from the latest records, and those of items that were run again."""
     path, records = results(tmp_path, [outcome(0, [3, 2]), outcome(1, [3, 2], Status.STOPPED, "stopped")])
     before = path.read_bytes()
-    newer = {item: Record(outcome(item, [3, 1]), 2, 1) for item in (1, 4)}
-    keep_edited_results(tmp_path, JOB, [*records, newer], NAMES, {})
+    newer = records_of(outcome(1, [3, 1]), outcome(4, [3, 1]), slots=(2, 1))
+    keep_edited_results(tmp_path, ENTRIES, [*records, newer], {})
     assert path.read_bytes() == before
-    keep_edited_results(tmp_path / "none", JOB, records, NAMES, {})
+    keep_edited_results(tmp_path / "none", ENTRIES, records, {})
 
 
 MEASURES = {"content_ssim": 1 / 3, "clipped": math.nan}
 
 
 def test_measures_are_columns_after_the_losses_of_a_measured_sweep(tmp_path):
-    rows = {0: make_row(JOB, Record(outcome(0, [3, 2]), 2, 1), NAMES, MEASURES)}
-    rows[1] = make_row(JOB, Record(outcome(1, [3, 2]), 2, 1), NAMES)
-    write_results(tmp_path, JOB, rows, NAMES)
+    rows = {"key0": row_of(outcome(0, [3, 2]), MEASURES), "key1": row_of(outcome(1, [3, 2]))}
+    write_results(tmp_path, ENTRIES, rows)
     with (tmp_path / "results.csv").open(newline="", encoding="utf-8") as file:
         measured, other = csv.DictReader(file)
     columns = list(measured)
@@ -113,12 +125,12 @@ def test_measures_are_columns_after_the_losses_of_a_measured_sweep(tmp_path):
 
 def test_results_written_before_and_after_measuring_are_kept(tmp_path):
     path, records = results(tmp_path, [outcome(0, [3, 2]), outcome(1, [3, 2])])
-    plain = {item: make_row(JOB, record, NAMES) for item, record in records[0].items()}
-    rows = {item: make_row(JOB, record, NAMES, MEASURES) for item, record in records[0].items()}
-    for measured in ({}, {0: rows[0]}, rows):
-        write_results(tmp_path, JOB, {**plain, **measured}, NAMES)
+    measures = dict.fromkeys(JOB.files, MEASURES)
+    plain, rows = (make_rows(ENTRIES, records[0], found) for found in ({}, measures))
+    for measured in ({}, {"key0": rows["key0"]}, rows):
+        write_results(tmp_path, ENTRIES, {**plain, **measured})
         before = path.read_bytes()
-        keep_edited_results(tmp_path, JOB, records, NAMES, dict.fromkeys(rows, MEASURES))
+        keep_edited_results(tmp_path, ENTRIES, records, measures)
         assert path.read_bytes() == before
 
 
@@ -140,7 +152,7 @@ def test_edited_results_are_set_aside(edit, tmp_path):
     with pytest.warns(
         UserWarning, match=r"differs from the records of the sweep; kept as results\.csv\.old"
     ):
-        keep_edited_results(tmp_path, JOB, records, NAMES, {})
+        keep_edited_results(tmp_path, ENTRIES, records, {})
     assert (tmp_path / "results.csv.old").read_bytes() == edited
     assert not path.exists()
 
@@ -170,12 +182,42 @@ def test_many_mistakes_are_told_in_few_lines():
 
 
 def test_history_has_an_array_for_each_loss(tmp_path):
-    history = np.arange(8 * 3 * 5, dtype=np.float32).reshape(8, 3, 5)
-    write_history(tmp_path, JOB, history, NAMES)
+    """Rows of items that were not reached, or ended before, are NaN there."""
+    records = records_of(outcome(1, [3, 2]), outcome(3, [5, 4, 3]))
+    write_history(tmp_path, ENTRIES, records)
+    nan = math.nan
     with np.load(tmp_path / "history.npz") as arrays:
-        assert set(arrays) == {*NAMES, "picture"}
-        np.testing.assert_array_equal(arrays["moments"], history[..., 3])
+        assert set(arrays) == {*NAMES, "key", "picture"}
+        expected = [[nan] * 3, [3, 2, nan], [nan] * 3, [5, 4, 3]]
+        np.testing.assert_array_equal(arrays["total"][:4], expected)
+        np.testing.assert_array_equal(arrays["moments"][1], [12, 8, nan])
         assert list(arrays["picture"]) == JOB.files
+        assert list(arrays["key"]) == KEYS
+
+
+def test_items_outside_the_grid_come_last_with_their_own_losses_and_steps(tmp_path):
+    """They have a column for each setting in which they differ; what others lack is empty."""
+    names = ("total", "other")
+    entry = ENTRIES["key0"]
+    values = {**entry.values, "tv_weight": 3.0}
+    strange = entry._replace(item=None, file="strange.png", values=values, losses=list(names), steps=3)
+    entries = {**ENTRIES, "strange": strange}
+    curve = outcome(-1, [4, 3, 2, 1])
+    records = {
+        "strange": Record(curve._replace(losses=curve.losses[:, :2]), 4, 2, names, "strange.png"),
+        **records_of(outcome(1, [3, 2])),
+    }
+    write_results(tmp_path, entries, make_rows(entries, records, {}))
+    with (tmp_path / "results.csv").open(newline="", encoding="utf-8") as file:
+        first, last = csv.DictReader(file)
+    assert (first["item"], last["item"], last["key"]) == ("1", "", "strange")
+    assert (first["tv_weight"], last["tv_weight"]) == ("", "3.0")
+    assert (first["other_loss"], last["other_loss"], last["moments_loss"]) == ("", "2.0", "")
+    write_history(tmp_path, entries, records)
+    with np.load(tmp_path / "history.npz") as arrays:
+        np.testing.assert_array_equal(arrays["total"][[1, 8]], [[3, 2, math.nan, math.nan], [4, 3, 2, 1]])
+        assert np.isnan(arrays["other"][:8]).all()
+        assert np.isnan(arrays["tv"][8]).all()
 
 
 def test_a_single_process_keeps_its_outcomes():
