@@ -23,14 +23,13 @@ from jax_nst.sweeps.opening import open_folder
 from jax_nst.sweeps.records import Record, stack_history, write_batch, write_file
 from jax_nst.sweeps.report import make_report, save_inputs
 from jax_nst.sweeps.settings import compare_processes, describe_job
-from jax_nst.sweeps.sweeping import run_sweep
+from jax_nst.sweeps.sweeping import names_of_losses, run_sweep, spread, union_of_names
 from jax_nst.sweeps.tables import gather_outcomes, make_row, measure_cells, write_history, write_results
 from jax_nst.transfer.checkpoint import Checkpoint, CheckpointError, Saved, Store
 from jax_nst.transfer.engine import Hooks
 from jax_nst.transfer.network import Network
 from jax_nst.transfer.outcome import Outcome, Status
 from jax_nst.transfer.provenance import environment, for_json, named_styles, of_outcome, without_folders
-from jax_nst.transfer.terms import resolve_loss_names
 from jax_nst.transfer.transfer import describe
 
 _COMMAND = "command.json"
@@ -76,7 +75,8 @@ def run_in_folder(
     """
     description = describe_job(job, network)
     compare_processes({**description, "batch": batch})
-    sweep = _Sweep(folder, job, network, resolve_loss_names(job.config, network.extractor), description)
+    names = names_of_losses(job.items, network.extractor)
+    sweep = _Sweep(folder, job, network, union_of_names(names), description)
     records: dict[int, Record] = {}
     measures: dict[int, Measures] = {}
     rows: dict[int, dict[str, Any]] = {}
@@ -98,7 +98,6 @@ def run_in_folder(
         batches = run_sweep(
             network,
             *agreed_sources(job),
-            job.items,
             platform=current_platform(),
             todo=_todo(job, records),
             batch=batch,
@@ -108,6 +107,7 @@ def run_in_folder(
         )
         try:
             for chosen, outcomes, slots in batches:
+                outcomes = [spread(outcome, names[outcome.item], sweep.names) for outcome in outcomes]
                 new = _keep_batch(sweep, chosen, outcomes, slots, rows)
                 records |= new
                 for item in new:
@@ -145,7 +145,9 @@ def _keep_batch(
 ) -> dict[int, Record]:
     """Writes what a batch has come to, and adds to the rows of the table; returns its records."""
     saved, problem = _save_pictures(sweep, outcomes)
-    everyones = gather_outcomes(chosen, saved, sweep.job.config.steps + 1, sweep.names)
+    everyones = gather_outcomes(
+        chosen, saved, 1 + max(item.config.steps for item in sweep.job.items), sweep.names
+    )
     new = [Record(outcome, slots, min(slots, jax.device_count())) for outcome in everyones]
     rows |= {record.outcome.item: make_row(sweep.job, record, sweep.names) for record in new}
     with distributed.errors_of_all(), _naming_resume(sweep.folder):
@@ -264,7 +266,7 @@ def _save_picture(sweep: _Sweep, outcome: Outcome) -> None:
     if outcome.pixels is None:
         return
     job, item = sweep.job, sweep.job.items[outcome.item]
-    content = load_picture_of(job, job.contents[item.content])
+    content = load_picture_of(job, job.contents[item.content], item.config)
     styles = named_styles([sweep.description["styles"][index] for index in item.styles])
     settings = {
         **describe(sweep.network, item.config, content.pixels.shape, item.shares),

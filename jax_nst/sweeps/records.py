@@ -83,7 +83,9 @@ def merged(batches: Iterable[Mapping[int, Record]]) -> dict[int, Record]:
 
 def stack_history(job: Job, records: Mapping[int, Record], names: Sequence[str]) -> np.ndarray:
     """`[items, evaluations, names]`, the losses at the full size; NaN for what was not run."""
-    history = np.full((len(job.items), job.config.steps + 1, len(names)), np.nan, np.float32)
+    history = np.full(
+        (len(job.items), 1 + max(item.config.steps for item in job.items), len(names)), np.nan, np.float32
+    )
     for item, record in records.items():
         history[item, : len(record.outcome.losses)] = record.outcome.losses
     return history
@@ -116,7 +118,7 @@ def _unpack(arrays: Mapping[str, Any], job: Job, names: Sequence[str]) -> dict[i
         if item < 0 or job.files[item] != arrays["picture"][row]:
             raise ValueError("it has other items")
         message, losses = str(arrays["status"][row]), arrays["losses"][row, : arrays["evaluations"][row]]
-        if len(losses) > job.config.steps + 1:
+        if len(losses) > 1 + max(item.config.steps for item in job.items):
             raise ValueError("it has other steps")
         outcome = failed(item, "", names)._replace(
             status=Status.of(message), message=message, losses=losses, seconds=float(arrays["seconds"][row])

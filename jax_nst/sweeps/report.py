@@ -18,6 +18,7 @@ from jax_nst.runtime.files import FileError, replacing
 from jax_nst.sweeps.card import Card, thumbnail_size
 from jax_nst.sweeps.contact_sheet import contact_sheet
 from jax_nst.sweeps.grid import SETTINGS as VARIED
+from jax_nst.sweeps.inputs import largest
 from jax_nst.sweeps.job import BATCHES, CONTACT_SHEET, INPUTS, PAGE, RESULTS, SETTINGS, Job
 from jax_nst.sweeps.labels import number_labels, picture_labels, safe
 from jax_nst.sweeps.page import page
@@ -35,7 +36,7 @@ def save_inputs(folder: Path, job: Job, items: Iterable[int]) -> None:
     What is there already is kept; what cannot be read is left out.
     """
     (folder / INPUTS).mkdir(exist_ok=True)
-    chosen = [job.items[item] for item in items]
+    chosen, config = [job.items[item] for item in items], largest(job)
     used = {
         "content": (job.contents, {item.content for item in chosen}, read_content),
         "style": (job.styles, {style for item in chosen for style in item.styles}, load_style),
@@ -47,10 +48,10 @@ def save_inputs(folder: Path, job: Job, items: Iterable[int]) -> None:
             if file.exists():
                 continue
             try:
-                pixels = read(job.picture(names[index]), job.config)
+                pixels = read(job.picture(names[index]), config)
             except ValueError:
                 continue
-            save_image(file, shrink(pixels, picture_size(job.config, pixels.shape)))
+            save_image(file, shrink(pixels, picture_size(config, pixels.shape)))
 
 
 def make_report(folder: Path) -> None:
