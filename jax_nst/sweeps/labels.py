@@ -57,6 +57,15 @@ def item_labels(item: GridItem, axes: dict[str, dict[Any, str]]) -> dict[str, st
     return {name: axes[name][value] for name, value in item.values.items()}
 
 
+def column_of(name: str) -> str:
+    """The column of a setting that varies, in the table and on the page.
+
+    `style_loss`, `content_loss` and `steps` are columns of what came of an item: two losses, and the steps
+    that were made.
+    """
+    return f"{name}_setting" if name in ("style_loss", "content_loss", "steps") else name
+
+
 def file_names(items: Sequence[GridItem], axes: dict[str, dict[Any, str]]) -> list[str]:
     """Names the picture of each item, such as `style=starry_night__style_weight=1000.png`.
 

@@ -17,17 +17,17 @@ from jax_nst.metrics import METRICS
 from jax_nst.runtime.files import FileError, replacing
 from jax_nst.sweeps.card import Card, thumbnail_size
 from jax_nst.sweeps.contact_sheet import contact_sheet
-from jax_nst.sweeps.grid import SETTINGS as VARIED
+from jax_nst.sweeps.grid import COLUMNS as VARIED
 from jax_nst.sweeps.inputs import largest
 from jax_nst.sweeps.job import BATCHES, CONTACT_SHEET, INPUTS, PAGE, RESULTS, SETTINGS, Job
-from jax_nst.sweeps.labels import number_labels, picture_labels, safe
+from jax_nst.sweeps.labels import column_of, number_labels, picture_labels, safe
 from jax_nst.sweeps.page import page
 from jax_nst.sweeps.settings import read_settings
 from jax_nst.transfer.pictures import load_style, read_content
 from jax_nst.transfer.spec import picture_size
 
 _CURVE_POINTS = 100_000  # of all curves together
-_AXES = ("content", "style", "blend", *VARIED)  # columns of the table that may vary
+_AXES = tuple(map(column_of, VARIED))  # columns of the table that may vary
 
 
 def save_inputs(folder: Path, job: Job, items: Iterable[int]) -> None:
@@ -112,8 +112,9 @@ def _read_sweep(path: Path) -> _Sweep:
     try:
         settings = read_settings(path.parent) or json.loads(path.read_text())
         items, grid = int(settings["items"]), settings["grid"]
+        steps = "" if grid.get("steps") else f", {settings['config']['steps']} steps"
         return _Sweep(
-            f"{items} pictures, {settings['config']['steps']} steps, {settings['features']}",
+            f"{items} pictures{steps}, {settings['features']}",
             max(1, len(settings["contents"])),
             max(1, len(settings["styles"])),
             items,
@@ -183,15 +184,16 @@ def _cards(
 
 def _labels(name: str, texts: Sequence[str]) -> dict[str, str]:
     """What the table says of a setting -> its label."""
-    distinct = list(dict.fromkeys(texts))
+    distinct = [text for text in dict.fromkeys(texts) if text]
+    known = {"": "default"}
     if name in ("content", "style", "color", "init"):
-        return dict(zip(distinct, distinct, strict=True))
+        return known | dict(zip(distinct, distinct, strict=True))
     read: Callable[[str], Any] = int if name == "seed" else float
     try:
         values = [tuple(map(read, text.split(","))) for text in distinct]
     except ValueError:
-        return dict(zip(distinct, distinct, strict=True))
-    return dict(zip(distinct, number_labels(values), strict=True))
+        return known | dict(zip(distinct, distinct, strict=True))
+    return known | dict(zip(distinct, number_labels(values), strict=True))
 
 
 def _number(text: str) -> float | None:

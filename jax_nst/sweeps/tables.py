@@ -14,7 +14,7 @@ import numpy as np
 from jax_nst.metrics import METRICS
 from jax_nst.runtime import distributed
 from jax_nst.sweeps.job import HISTORY, RESULTS, Job
-from jax_nst.sweeps.labels import item_labels
+from jax_nst.sweeps.labels import column_of, item_labels
 from jax_nst.sweeps.records import Record, set_aside, write_file
 from jax_nst.transfer.outcome import Outcome, Status, failed
 
@@ -69,7 +69,7 @@ def _values(job: Job, index: int) -> dict[str, Any]:
     for name, value in item.values.items():
         if name not in ("content", "style", "init", "mask") and not isinstance(value, str):
             values[name] = ",".join(map(str, value)) if isinstance(value, tuple) else value
-    return values
+    return {column_of(name): value for name, value in values.items()}
 
 
 def write_results(
@@ -111,7 +111,7 @@ def _csv(job: Job, rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> s
     last = ["steps", "best_step", "seconds", "batch", "devices", "file", "status"]
     text = io.StringIO(newline="")
     measures = [name for name in METRICS if any(name in row for row in rows)]
-    columns = ["item", *job.axes, *loss_columns(names), *measures, *last]
+    columns = ["item", *map(column_of, job.axes), *loss_columns(names), *measures, *last]
     table = csv.DictWriter(text, columns, lineterminator="\n")
     table.writeheader()
     table.writerows(rows)

@@ -4,7 +4,7 @@ from conftest import picture
 
 from jax_nst import Config, Grid, load_image, save_image
 from jax_nst.images import quantize
-from jax_nst.sweeps.inputs import agreed_sources, load_picture_of, own_sources
+from jax_nst.sweeps.inputs import agreed_sources, largest, load_picture_of, own_sources
 from jax_nst.sweeps.job import make_job
 
 CONFIG = Config(features="wavelet", size=16)
@@ -74,3 +74,27 @@ def test_files_that_changed_since_an_earlier_sweep_are_read_anew(tmp_path):
         save_image(path, picture(12, 12, seed))
         read.append(agreed_sources(job).contents[0].load())
     assert np.abs(read[0] - read[1]).max() > 0.1
+
+
+def test_a_picture_is_read_once_for_each_size_that_it_depends_on(tmp_path, monkeypatch):
+    """Items that differ in other settings share it, and index it."""
+    path = str(tmp_path / "a.png")
+    save_image(path, picture(24, 20), alpha=np.ones((24, 20), np.float32))
+    grid = Grid(size=(8, 16), style_scale=(0.5, 1), tv_weight=(1, 2), steps=(3, 4))
+    job = make_job([path], [path, picture(12, 14)], grid, Config(features="wavelet"))
+    with_alpha = [(8, 7, 3), (16, 13, 3)]
+    for found, shapes in ((own_sources(job), [(24, 20, 3)] * 2), (agreed_sources(job), with_alpha)):
+        assert [source.shape for source in found.contents] == shapes
+        assert [source.load().shape for source in found.contents] == shapes
+        assert (len(found.styles), len(found.items)) == (8, 32)
+        for before, item in zip(job.items, found.items, strict=True):
+            assert item.content == (8, 16).index(before.config.size)
+            assert item._replace(content=0, styles=()) == before._replace(content=0, styles=())
+        assert len({(item.styles, item.config.size, item.config.style_scale) for item in found.items}) == 8
+
+
+def test_the_report_has_inputs_of_the_largest_pictures():
+    sizes = {(None, 64): None, (64, 16): 64, (8, 600): 600}
+    for given, size in sizes.items():
+        job = make_job(["a.png"], ["b.png"], Grid(size=given), Config())
+        assert largest(job).size == size
