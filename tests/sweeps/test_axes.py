@@ -20,7 +20,7 @@ def assert_items_are_single_runs(result):
     every = list(result.history.as_dict())
     for index, values in enumerate(result.values):
         alone = stylize(
-            CONTENT, STYLE, config=dataclasses.replace(CONFIG, **settings, **values), params=PARAMS
+            CONTENT, STYLE, config=dataclasses.replace(CONFIG, **values), params=PARAMS
         )
         np.testing.assert_array_equal(result.pixels[index], alone.pixels, err_msg=str(values))
         steps = alone.history["steps"]
