@@ -19,9 +19,7 @@ def assert_items_are_single_runs(result):
     """To the bit, as `batch=1` makes them; with NaN for what a run does not have."""
     every = list(result.history.as_dict())
     for index, values in enumerate(result.values):
-        alone = stylize(
-            CONTENT, STYLE, config=dataclasses.replace(CONFIG, **values), params=PARAMS
-        )
+        alone = stylize(CONTENT, STYLE, config=dataclasses.replace(CONFIG, **values), params=PARAMS)
         np.testing.assert_array_equal(result.pixels[index], alone.pixels, err_msg=str(values))
         steps = alone.history["steps"]
         full = [entry for entry in steps if entry["size"] == steps[-1]["size"]]
