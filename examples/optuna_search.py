@@ -10,14 +10,17 @@ are therefore a Pareto front; they are printed, and painted into a folder with -
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 
 from jax_nst import Config, Grid, sweep
 
 HERE = Path(__file__).resolve().parent
-OBJECTIVES = {"style_distance_wavelet": "minimize", "content_edges": "maximize"}
+OBJECTIVES: dict[str, Literal["minimize", "maximize"]] = {
+    "style_distance_wavelet": "minimize",
+    "content_edges": "maximize",
+}
 """Measures of `jax_nst.METRICS` -> direction."""
 
 

@@ -61,6 +61,8 @@ def from_text(name: str, text: str) -> Any:
         if name in (*_REALS, "style_sizes", "blend"):
             parse = _whole if name == "style_sizes" else float
             return tuple(parse(part) for part in text.split(","))
+        if name in _NAMES:
+            return as_names(name, text) if text else ()
         if name in _WHOLE:
             return _whole(text)
         return float(text) if name in NUMBERS else text

@@ -189,7 +189,7 @@ def test_ranges_are_drawn_the_same_each_time():
     for flag, message in (
         (
             "--style_weight=10..1000:log",
-            r"10\.\.1000:log lacks its number of values; write 10\.\.1000:log:20",
+            r"10\.\.1000:log lacks its number of values; write 10\.\.1000:log:",
         ),
         ("--pooling=1..2:log:3", r"unknown pooling '1\.\.2:log:3'"),
     ):

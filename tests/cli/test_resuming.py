@@ -195,7 +195,7 @@ def test_a_stopped_sweep_goes_on_within_its_batch_bit_for_bit(pair, tmp_path, mo
     assert "jax_nst: go on with --resume sweep" in capsys.readouterr().err
     assert Path("sweep/checkpoint/checkpoint.json").exists()
     assert len(pictures_of("sweep")) == 2
-    assert read_command(Path("sweep"))["steps"] == 12
+    assert read_command(Path("sweep"))["steps"] == ["12"]
     steps = []
     monkeypatch.setattr(cli, "show_items", lambda bar, progress, items: steps.append(progress.step))
     monkeypatch.chdir(tmp_path.parent)
@@ -406,3 +406,19 @@ def test_what_cannot_be_a_folder_holds_no_checkpoint(name, tmp_path, monkeypatch
     Path("l").symlink_to("l")
     with pytest.raises(FileError, match="holds no checkpoint"):
         _filled(f"--resume={name}")
+
+
+def test_a_sweep_of_a_table_goes_on_from_anywhere(pair, tmp_path, monkeypatch, capsys):
+    """The table and the pictures are kept by their full paths, except those that the table names."""
+    del pair
+    Path("points.csv").write_text("content,tv_weight\nc.png,1\nc.png,2\n")
+    given = ("--points=points.csv", "--style=s.png", *QUICK, "--batch=1")
+    job = to_job(parsed(*given).flag_values_dict())
+    command = command_of(parsed(*given).flag_values_dict(), job, "out")
+    assert command["points"] == str(tmp_path / "points.csv")
+    assert (command["content"], command["style"]) == (None, [str(tmp_path / "s.png")])
+    with monkeypatch.context() as patch:
+        stop_at(patch, 4, of="show_items", number=signal.SIGINT, when=lambda progress: progress.items_done)
+        assert run(*given, "--output=sweep") == 130
+    assert run("--resume=sweep", "--quiet") == 0
+    assert len(list(Path("sweep").glob("tv_weight=*.png"))) == 2

@@ -24,8 +24,8 @@ def table(tmp_path):
 def test_cells_are_read_as_flags_are_and_empty_ones_are_none(table):
     first, second = read_points(table)
     assert first.values == {
-        "style_weight": 300.0, "steps": 20, "style_layers": "relu1_1,relu2_1", "style_angle": (0.0, 90.0),
-        "style": 1, "mask": None,
+        "style_weight": 300.0, "steps": 20, "style_layers": ("relu1_1", "relu2_1"),
+        "style_angle": (0.0, 90.0), "style": 1, "mask": None,
     }  # fmt: skip
     assert (second.values["steps"], second.values["style_angle"]) == (None, None)
     assert [point.where for point in (first, second)] == [f"{table}, line 2", f"{table}, line 3"]
