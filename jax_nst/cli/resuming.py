@@ -66,7 +66,8 @@ def fill_in(parser: flags.FlagValues) -> None:
             raise ValueError(f"--resume {folder} is a sweep, but --output names another; leave one out")
         output.value, output.present = folder, 1
         command = read_command(path)
-        if not (command or (parser["content"].present and parser["style"].present)):
+        given = parser["points"].present or (parser["content"].present and parser["style"].present)
+        if not (command or given):
             raise FileError(
                 f"{folder}: holds a sweep that is finished, or was begun from Python; give all its flags "
                 "to paint what is missing in it"

@@ -240,17 +240,17 @@ def test_a_command_is_kept_with_full_paths_and_without_what_is_of_the_process(pa
     command = json.loads(json.dumps(command_of(values, to_job(values), "o.png")))
     assert (command["content"], command["output"]) == ([str(tmp_path / "c.png")], str(tmp_path / "o.png"))
     assert (command["init"], command["history"]) == ([str(tmp_path / "s.png")], str(tmp_path / "h.json"))
-    assert (command["steps"], command["features"], command["weights"]) == (12, "wavelet", None)
+    assert (command["steps"], command["features"], command["weights"]) == (["12"], "wavelet", None)
     assert not {"quiet", "resume", "checkpoint", "no_clobber", "batch_size", "help"} & set(command)
 
 
 def test_flags_that_are_given_come_before_those_of_the_run(stopped):
     parser = parsed("--resume=ck", "--output=other.png")
     fill_in(parser)
-    assert (parser["steps"].value, parser["output"].value) == (12, "other.png")
+    assert (parser["steps"].value, parser["output"].value) == (["12"], "other.png")
     parser = parsed("--steps=3")
     fill_in(parser)
-    assert (parser["steps"].value, parser["content"].value) == (3, None)
+    assert (parser["steps"].value, parser["content"].value) == (["3"], None)
 
 
 @pytest.mark.parametrize(
@@ -375,9 +375,11 @@ def _filled(*arguments):
 
 
 def test_flags_of_a_checkpoint_are_taken_if_they_are_of_their_kind(tmp_path):
-    folder = _checkpoint_with(tmp_path / "k", steps=7, style=["s.png"], learning_rate=1, sparkle=True)
+    folder = _checkpoint_with(
+        tmp_path / "k", save_every=7, style=["s.png"], checkpoint_every=1, sparkle=True
+    )
     parser = _filled(f"--resume={folder}")
-    assert (parser["steps"].value, parser["style"].value, parser["learning_rate"].value) == (
+    assert (parser["save_every"].value, parser["style"].value, parser["checkpoint_every"].value) == (
         7,
         ["s.png"],
         1,
@@ -385,7 +387,7 @@ def test_flags_of_a_checkpoint_are_taken_if_they_are_of_their_kind(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "command", [{"steps": "many"}, {"style": 5}, {"style": [5]}, {"zip": "yes"}], ids=str
+    "command", [{"save_every": "many"}, {"steps": 5}, {"style": 5}, {"style": [5]}, {"zip": "yes"}], ids=str
 )
 def test_flags_of_another_kind_are_damage(command, tmp_path):
     folder = _checkpoint_with(tmp_path / "k", **command)
