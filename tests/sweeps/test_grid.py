@@ -1,4 +1,5 @@
 import dataclasses
+import doctest
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -290,3 +291,8 @@ def test_points_without_contents_are_paired_with_them():
 def test_a_point_that_is_wrong_is_named(points, message):
     with pytest.raises(ValueError, match=message):
         Grid.from_points(points)
+
+
+def test_the_example_of_points_runs():
+    (test,) = doctest.DocTestFinder(recurse=False).find(Grid.from_points, "from_points", globs={})
+    assert doctest.DocTestRunner().run(test) == doctest.TestResults(failed=0, attempted=2)
