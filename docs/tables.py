@@ -81,7 +81,7 @@ def _flags() -> list[Any]:
 
 
 def _table(flags: Any) -> str:
-    from jax_nst.cli.flags import help_of
+    from jax_nst.cli.help import help_of
 
     rows = [f"| `--{flag.name}` | {_default(flag)} | {_escape(help_of(flag))} |" for flag in flags]
     return "\n".join(("| flag | default | meaning |", "|---|---|---|", *rows))

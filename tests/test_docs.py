@@ -116,7 +116,7 @@ def test_tables_list_every_flag_once(tables):
 def test_a_row_has_the_default_and_the_documentation_of_the_field(tables):
     (row,) = (line for line in tables.settings_table().splitlines() if line.startswith("| `--steps`"))
     (field,) = (field for field in dataclasses.fields(jax_nst.Config) if field.name == "steps")
-    assert row == f"| `--steps` | `{field.default}` | {field.metadata['doc']} |"
+    assert row == f"| `--steps` | `{field.default}` | {field.metadata['doc']}; several make a sweep |"
 
 
 def test_every_measure_is_in_its_table(tables):

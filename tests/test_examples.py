@@ -4,6 +4,8 @@ import base64
 import io
 import os
 import shutil
+import subprocess
+import sys
 
 import nbformat
 import pytest
@@ -135,6 +137,28 @@ def test_the_notebooks_install_in_the_same_way():
     installs = [source for source in cells if "%pip install" in source]
     assert len(installs) == len(NOTEBOOKS)
     assert len(set(installs)) == 1
+
+
+@pytest.mark.slow
+def test_a_search_asks_paints_and_tells_in_batches(tmp_path):
+    command = [
+        sys.executable,
+        EXAMPLES / "optuna_search.py",
+        "--trials=8",
+        "--batch=4",
+        "--size=64",
+        "--steps=5",
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command += [f"--output={tmp_path / 'best'}"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    lines = done.stdout.splitlines()
+    assert [line.split(",")[0] for line in lines[:2]] == ["4 of 8 trials", "8 of 8 trials"]
+    best = lines[2:]
+    assert lines[1].endswith(f", {len(best)} on the front")
+    assert all(line.startswith("style_distance_wavelet ") and "style_weight" in line for line in best)
+    assert len(list((tmp_path / "best").glob("*.png"))) == len(best) + 1  # and the contact sheet
 
 
 @pytest.mark.slow

@@ -99,7 +99,7 @@ def test_options_are_keyword_only(name):
             assert parameter.kind is parameter.KEYWORD_ONLY, parameter
 
 
-@pytest.mark.parametrize("name", [*FUNCTIONS, "Config", "Grid", "Losses", "Recipe", "Term"])
+@pytest.mark.parametrize("name", [*FUNCTIONS, "Config", "Grid", "Losses", "Range", "Recipe", "Term"])
 def test_examples_of_public_names_run(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     public = getattr(jax_nst, name)

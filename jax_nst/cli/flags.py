@@ -1,10 +1,7 @@
-"""The flags: their definitions, their help, and what they ask for."""
+"""The flags: their definitions, and what they ask for."""
 
 import dataclasses
 import os
-import textwrap
-import types
-import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,22 +9,13 @@ from absl import flags
 
 from jax_nst.images import find_images
 from jax_nst.runtime.files import FileError
-from jax_nst.sweeps.grid import SETTINGS, Grid
+from jax_nst.sweeps.grid import SETTINGS, Grid, grid_of
 from jax_nst.sweeps.job import SWEEP, Job, make_job
+from jax_nst.sweeps.points import Point, pictures_of, read_points
+from jax_nst.sweeps.ranges import as_range
 from jax_nst.sweeps.settings import written_by_sweep
 from jax_nst.transfer.config import Config, uses_seed
-
-USAGE = """\
-Repaints a photograph in the style of a painting.
-
-    python main.py --content photograph.jpg --style painting.jpg
-
-writes photograph_painting.png in the working folder and prints its path. A flag
-is given as --name VALUE or --name=VALUE. Where several values are allowed, separated
-by commas or by repeating the flag, each is tried with each: a sweep, into a folder.
-
-    python main.py --content cat.jpg --style 'paintings/*.jpg' --style_weight 300,1000
-"""
+from jax_nst.transfer.conversion import NUMBERS, from_text, is_list
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -51,6 +39,13 @@ def define_flags(values: flags.FlagValues) -> None:
         "blend",
         None,
         "makes one style of all: their shares, separated by commas; repeated, it makes a sweep",
+        **here,
+    )
+    flags.DEFINE_string(
+        "points",
+        None,
+        "CSV file of a sweep, an item in each line: columns are named as the flags that may have several "
+        "values; content and style are paths; an empty cell takes the value of the flag",
         **here,
     )
     flags.DEFINE_bool("zip", False, "pair the values of a sweep, instead of all with all", **here)
@@ -124,31 +119,18 @@ def define_flags(values: flags.FlagValues) -> None:
 
 
 def _define(field: dataclasses.Field[Any], here: dict[str, Any]) -> None:
-    defines: dict[type, Any] = {
-        tuple: flags.DEFINE_list,
-        int: flags.DEFINE_integer,
-        float: flags.DEFINE_float,
-        str: flags.DEFINE_string,
-    }
-    doc = field.metadata["doc"]
+    doc: str = field.metadata["doc"]
+    default: Any = field.default
     if field.name in SETTINGS:
-        separated = "repeated, it makes a sweep" if _kind(field)[0] is tuple else "several make a sweep"
-        default = None if field.default is None else [str(field.default)]
-        flags.DEFINE_multi_string(field.name, default, f"{doc}; {separated}", **here)
+        separated = "repeated, it makes a sweep" if is_list(field.name) else "several make a sweep"
+        given = None if default is None else [str(default)]
+        flags.DEFINE_multi_string(field.name, given, f"{doc}; {separated}", **here)
+    elif is_list(field.name):
+        flags.DEFINE_list(field.name, default, doc, **here)
+    elif isinstance(default, int):
+        flags.DEFINE_integer(field.name, default, doc, **here)
     else:
-        defines[_kind(field)[0]](field.name, field.default, doc, **here)
-
-
-def _kind(field: dataclasses.Field[Any]) -> tuple[type, type | None]:
-    """The type of a field without its `| None`, and of the items if it is a tuple."""
-    kind: Any = field.type
-    if isinstance(kind, types.UnionType):
-        # Of `str | Extractor` and the like the command line takes the name.
-        kind = typing.get_args(kind)[0]
-    item = next(iter(typing.get_args(kind)), None)
-    if isinstance(item, types.UnionType):
-        item = typing.get_args(item)[0]
-    return typing.get_origin(kind) or kind, item
+        flags.DEFINE_string(field.name, default, doc, **here)
 
 
 def to_job(values: Mapping[str, Any]) -> Job:
@@ -157,30 +139,38 @@ def to_job(values: Mapping[str, Any]) -> Job:
     Raises:
       ValueError: a value is not valid.
     """
-    settings: dict[str, Any] = {}
-    varied: dict[str, Any] = {"zip": values["zip"]}
-    for field in dataclasses.fields(Config):
-        name, given = field.name, values[field.name]
-        if given is None:
-            continue
-        kind, item = _kind(field)
-        if name in SETTINGS:
-            parsed = _values(name, given, kind, item)
-            # One value is a setting like others; several are an axis, whose first stands in for the rest.
-            settings[name] = parsed[0]
-            if len(parsed) > 1:
-                varied[name] = parsed
-        else:
-            parts = [",".join(given)] if kind is tuple and given else []
-            settings[name] = next(iter(_values(name, parts, kind, item)), ()) if kind is tuple else given
-    if values["blend"]:
-        varied["blend"] = _values("blend", values["blend"], tuple, float)
+    axes = {name: _values(name, values[name]) for name in SETTINGS if values[name] is not None}
+    grid = Grid(**axes, zip=values["zip"])  # pyright: ignore[reportArgumentType]
+    blend = tuple(from_text("blend", text) for text in values["blend"] or ())
+    # One value is a setting like others; several are an axis, whose first stands in for the rest.
+    settings = {name: getattr(grid, name)[0] for name in axes}
+    several = {name: getattr(grid, name) for name in axes if len(getattr(grid, name)) > 1}
+    singles = (field.name for field in dataclasses.fields(Config) if field.name not in SETTINGS)
+    config = Config(**settings, **{name: values[name] for name in singles})
+    points: list[Point] = []
+    if values["points"] is not None:
+        points = _read_points(values["points"], several)
     images, is_written = {}, written_by_sweep(values["output"] or SWEEP)
     for name in ("content", "style"):
-        if not values[name] or not all(values[name]):
+        images[name], points = pictures_of(name, points)
+        if images[name] and values[name]:
+            raise ValueError(f"--{name} and the column {name} of --points name pictures; leave one out")
+        if not images[name] and not (values[name] and all(values[name])):
             raise ValueError(f"--{name} is missing; name the {name} image, see --help")
-        images[name] = [path for given in values[name] for path in _find_images(name, given, is_written)]
-    return make_job(images["content"], images["style"], Grid(**varied), Config(**settings))
+        for given in values[name] or ():
+            images[name] += _find_images(name, given, is_written)
+    grid = grid_of(points) if points else Grid(**several, zip=values["zip"])
+    grid = dataclasses.replace(grid, blend=blend) if blend else grid
+    return make_job(images["content"], images["style"], grid, config)
+
+
+def _read_points(path: str, several: Mapping[str, Any]) -> list[Point]:
+    """The points of a table, beside which no flag has several values."""
+    for name in several:
+        raise ValueError(f"--points lists all that varies; give one --{name}, or a column of that name")
+    if not path:
+        raise ValueError("--points is empty; name a CSV file")
+    return read_points(path)
 
 
 def _find_images(name: str, given: str, skip: Callable[[str], bool]) -> list[str]:
@@ -193,67 +183,14 @@ def _find_images(name: str, given: str, skip: Callable[[str], bool]) -> list[str
     return found
 
 
-def _values(name: str, given: Sequence[str], kind: Any, item: Any) -> tuple[Any, ...]:
+def _values(name: str, given: Sequence[str]) -> list[Any]:
     """The values of a flag that may be repeated; those that are no lists themselves may have commas."""
-    try:
-        if kind is tuple:
-            return tuple(tuple(item(part) for part in text.split(",")) for text in given)
-        if kind is str:
-            return tuple(part for text in given for part in _unless_a_file(text))
-        if name == "style_weight":
-            return tuple(_number_or_path(part) for text in given for part in _unless_a_file(text))
-        return tuple(kind(part) for text in given for part in text.split(","))
-    except ValueError as error:
-        raise ValueError(f"{name} takes numbers separated by commas ({error})") from error
-
-
-def _number_or_path(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        if os.path.exists(text):
-            return text
-        raise ValueError(f"{text!r} is none, nor is there an image of that name") from None
+    texts = given if is_list(name) else [part for text in given for part in _unless_a_file(text)]
+    return [text if name in NUMBERS and as_range(text) else from_text(name, text) for text in texts]
 
 
 def _unless_a_file(text: str) -> list[str]:
     return [text] if os.path.exists(text) else text.split(",")
-
-
-def help_text(parser: flags.FlagValues) -> str:
-    """What `--help` prints."""
-    lines = [USAGE]
-    for flag in parser.get_flags_for_module("jax_nst"):
-        default = f" (default: {_default(flag)})" if flag.default not in (None, False) else ""
-        boolean = flag.flag_type() == "bool"
-        name = f"--{flag.name}" + ("" if boolean else f" {_placeholder(flag)}")
-        lines.append(f"  {name}")
-        lines += textwrap.wrap(
-            f"{help_of(flag)}{default}", 88, initial_indent=" " * 6, subsequent_indent=" " * 6
-        )
-    return "\n".join(lines)
-
-
-def help_of(flag: flags.Flag) -> str:
-    """The help of a flag in one line, without what absl adds to that of a flag that may be repeated."""
-    added = "repeat this option to specify a list of values"
-    return " ".join((flag.help or "").split()).removesuffix(added).rstrip("; ")
-
-
-def _default(flag: flags.Flag) -> str:
-    return ",".join(flag.default) if isinstance(flag.default, list) else str(flag.default)
-
-
-def _placeholder(flag: flags.Flag) -> str:
-    named = {
-        "int": "N",
-        "float": "X",
-        "comma separated list of strings": "A,B",
-        "multi string": "VALUE,...",
-    }
-    if flag.name in ("style_layer_weights", "style_angle", "blend"):
-        return "X,X"
-    return named.get(flag.flag_type(), "VALUE")
 
 
 def parse_batch(text: str) -> int | None:

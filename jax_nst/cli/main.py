@@ -11,7 +11,8 @@ from absl import flags
 
 from jax_nst.cli.bars import StepsBar, items_bar, show_compiling, show_items, show_steps, steps_bar
 from jax_nst.cli.failures import FAILURE, WRONG_FLAGS, explain
-from jax_nst.cli.flags import check_together, define_flags, help_text, parse_batch, to_job
+from jax_nst.cli.flags import check_together, define_flags, parse_batch, to_job
+from jax_nst.cli.help import help_text
 from jax_nst.cli.names import check_new, output_name
 from jax_nst.cli.parsing import parse
 from jax_nst.cli.reporting import merge, report
@@ -121,7 +122,7 @@ def run_job(values: Mapping[str, Any], job: Job, batch: int | None) -> int:
     read = [*job.contents, *job.styles, job.config.weights]
     read += [path for item in job.items for path in files_of(item.config).values()]
     _check_distinct(dict.fromkeys(read), [str(folder / file) for file in (*job.files, *REPORTS)])
-    network = load_network(job.config, quiet=quiet)
+    network = load_network(job.config, others=[item.config for item in job.items], quiet=quiet)
     go_on = f"jax_nst: interrupted, go on with --resume {folder}"
     with interrupts(lambda: tell(go_on)) as interrupted, items_bar(len(job.items), quiet) as bar:
 

@@ -30,11 +30,10 @@ _OF_THE_PROCESS = (
 def command_of(values: Mapping[str, Any], job: Job, output: str) -> dict[str, Any]:
     """The flags of a run, as a checkpoint keeps them: with full paths, and every image named."""
     kept = {name: value for name, value in values.items() if name not in _OF_THE_PROCESS}
-    kept["content"], kept["style"] = (
-        [_full(path) for path in paths] for paths in (job.contents, job.styles)
-    )
+    for name, paths in (("content", job.contents), ("style", job.styles)):
+        kept[name] = kept[name] and [_full(path) for path in paths]  # else the table of points names them
     kept["output"] = _full(output)
-    for name in ("weights", "history"):
+    for name in ("weights", "history", "points"):
         kept[name] = _full(kept[name]) if kept[name] else None
     kept["init"] = [path if path in INITS else _full(path) for path in kept["init"]]
     kept["mask"] = [with_full_paths(masks) for masks in kept["mask"] or ()] or None
@@ -67,7 +66,8 @@ def fill_in(parser: flags.FlagValues) -> None:
             raise ValueError(f"--resume {folder} is a sweep, but --output names another; leave one out")
         output.value, output.present = folder, 1
         command = read_command(path)
-        if not (command or (parser["content"].present and parser["style"].present)):
+        given = parser["points"].present or (parser["content"].present and parser["style"].present)
+        if not (command or given):
             raise FileError(
                 f"{folder}: holds a sweep that is finished, or was begun from Python; give all its flags "
                 "to extend it, or to paint what is missing in it"

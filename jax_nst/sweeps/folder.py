@@ -98,7 +98,6 @@ def run_in_folder(
         batches = run_sweep(
             network,
             *agreed_sources(job),
-            job.items,
             platform=current_platform(),
             todo=_todo(sweep, records),
             batch=batch,
@@ -163,7 +162,11 @@ def _keep_batch(
     everyones = gather_outcomes(chosen, saved, 1 + max(entry.steps for entry in chosen_entries), names)
     new = {
         sweep.keys[outcome.item]: Record(
-            outcome, slots, min(slots, jax.device_count()), tuple(names), sweep.job.files[outcome.item]
+            outcome,
+            slots,
+            min(slots, jax.device_count()),
+            tuple(sweep.entries[sweep.keys[outcome.item]].losses),
+            sweep.job.files[outcome.item],
         )
         for outcome in everyones
     }
@@ -275,7 +278,7 @@ def _save_picture(sweep: _Sweep, outcome: Outcome) -> None:
     if outcome.pixels is None:
         return
     job, item = sweep.job, sweep.job.items[outcome.item]
-    content = load_picture_of(job, job.contents[item.content])
+    content = load_picture_of(job, job.contents[item.content], item.config)
     styles = named_styles([sweep.description["styles"][index] for index in item.styles])
     settings = {
         **describe(sweep.network, item.config, content.pixels.shape, item.shares),

@@ -1,14 +1,18 @@
 """Grid of varied settings -> the items of a sweep, each one transfer."""
 
 import dataclasses
+import difflib
 import itertools
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from jax_nst.transfer.config import COLORS, INITS, Config, uses_seed
-from jax_nst.transfer.conversion import as_masks, is_path
+from jax_nst.runtime.values import as_reals, as_whole
+from jax_nst.sweeps.points import Point, PointsLike, read_points
+from jax_nst.sweeps.ranges import Range, as_range
+from jax_nst.transfer.config import Config, uses_seed
+from jax_nst.transfer.conversion import NUMBERS
 from jax_nst.transfer.masks import Mask, MaskLike, described_masks
 from jax_nst.transfer.pictures import blend_shares, style_scales
 
@@ -18,26 +22,21 @@ class Grid:
     """The values that a sweep goes through, beside its contents and styles.
 
     Each field takes one value, or several in a tuple, list, range, iterator or array, and keeps them as a
-    tuple of Python's own numbers or strings. An empty tuple leaves a setting as the `Config` says. The last
-    field varies fastest. Equal values are painted once, unless `zip` pairs them.
+    tuple. An empty tuple leaves a setting as the `Config` says, and so does a value None. Numbers may be a
+    `Range` of random ones, also as text. The last field varies fastest. Equal items are painted once.
+
+    Items that differ in `content_weight` and in fields after it share programs and batches; those that
+    differ in a field before it have their own.
 
     Attributes:
+      content: which contents, by index; all if empty.
+      style: which styles, by index; all if empty.
       blend: shares of the styles, one for each; all styles then make one, and each entry is a mixture.
-      content_weight: as `Config.content_weight`.
-      style_weight: as `Config.style_weight`; a number or the path of a map.
-      mask: as `Config.mask`; a set of masks, each a tuple, or the masks of one picture as text.
-      tv_weight: as `Config.tv_weight`.
-      style_layer_weights: as `Config.style_layer_weights`.
-      color: as `Config.color`.
-      color_amount: as `Config.color_amount`.
-      style_angle: as `Config.style_angle`.
-      init: as `Config.init`.
-      init_blur: as `Config.init_blur`.
-      init_noise: as `Config.init_noise`.
-      noise: as `Config.noise`.
-      seed: as `Config.seed`; only a start from noise, `init_noise` and `noise` use it.
       zip: pairs the values, the first with the first, instead of combining all with all; a single value
         is used for all.
+
+    Every other field is that of `Config`. Of settings that are lists of words, such as `style_layers`, each
+    string is one value, with commas between its words. `recipe` and `optimizer` are given by name.
 
     Raises:
       ValueError: a field holds something else; the message names it.
@@ -49,11 +48,31 @@ class Grid:
       (0.0, 1.0, 2.0)
     """
 
+    content: tuple[int, ...] = ()
+    style: tuple[int, ...] = ()
     blend: tuple[tuple[float, ...], ...] = ()
+    pooling: tuple[str, ...] = ()
+    padding: tuple[str, ...] = ()
+    precision: tuple[str, ...] = ()
+    recipe: tuple[str, ...] = ()
+    style_loss: tuple[tuple[str, ...], ...] = ()
+    content_loss: tuple[tuple[str, ...], ...] = ()
+    content_layers: tuple[tuple[str, ...], ...] = ()
+    style_layers: tuple[tuple[str, ...], ...] = ()
+    optimizer: tuple[str, ...] = ()
+    learning_rate: tuple[float, ...] = ()
+    lbfgs_pairs: tuple[str, ...] = ()
+    size: tuple[int, ...] = ()
+    scales: tuple[str, ...] = ()
+    style_size: tuple[int, ...] = ()
+    style_scale: tuple[float, ...] = ()
+    steps: tuple[int, ...] = ()
+    tolerance: tuple[float, ...] = ()
     content_weight: tuple[float, ...] = ()
     style_weight: tuple[float | str, ...] = ()
     tv_weight: tuple[float, ...] = ()
     style_layer_weights: tuple[tuple[float, ...], ...] = ()
+    style_sizes: tuple[tuple[int, ...], ...] = ()
     style_angle: tuple[tuple[float, ...], ...] = ()
     mask: tuple[tuple[MaskLike, ...], ...] = ()
     color: tuple[str, ...] = ()
@@ -69,21 +88,76 @@ class Grid:
         if not isinstance(_plain(self.zip), bool):
             raise ValueError(f"zip must be True or False, not {self.zip!r}")
         object.__setattr__(self, "zip", bool(self.zip))
-        for name, parse in _PARSERS.items():
-            values = tuple(parse(name, value) for value in _several(name, getattr(self, name)))
+        for name in COLUMNS:
+            values = tuple(_checked(name, value) for value in _several(name, getattr(self, name)))
             object.__setattr__(self, name, values if self.zip else tuple(dict.fromkeys(values)))
 
+    @classmethod
+    def from_points(cls, points: PointsLike) -> "Grid":
+        """The grid of a list of points: each item has the settings of one of them.
 
-def _several(name: str, given: Any) -> tuple[Any, ...]:
-    """The values of a field, of which a single one may stand alone.
+        Args:
+          points: dictionaries, setting -> value; a DataFrame of pandas; or the path of a CSV file. Columns
+            are the fields of the grid. What a point lacks is left as the `Config` says. `content` and
+            `style` are indices; without them there is one of each, or one for each point.
+
+        Raises:
+          ValueError: there is no point, or one has an unknown column or a value that is not valid; the
+            message names the point.
+
+        Example:
+          >>> from jax_nst import Grid
+          >>> Grid.from_points([{"steps": 20}, {"steps": 80, "tv_weight": 2}]).tv_weight
+          (None, 2.0)
+        """
+        return grid_of(read_points(points))
+
+
+def grid_of(points: Sequence[Point]) -> Grid:
+    """The grid of points that were read; see `Grid.from_points`."""
+    columns = list(dict.fromkeys(name for point in points for name in point.values))
+    if {"style", "blend"} <= set(columns):
+        raise ValueError("points have both style and blend, which mixes all styles; leave one out")
+    for point in points:
+        try:
+            for name in point.values:
+                _check_column(name)
+            for name in columns:
+                value = point.values.get(name)
+                if value is None and name in ("content", "style", "blend"):
+                    raise ValueError(f"{name} is empty; give one to each point, or to none")
+                _checked(name, value)
+        except ValueError as error:
+            raise ValueError(f"{point.where}: {error}") from error
+    values = {name: tuple(point.values.get(name) for point in points) for name in columns}
+    return Grid(**values, zip=True)  # pyright: ignore[reportArgumentType]
+
+
+def _check_column(name: Any) -> None:
+    """Raises ValueError if no field that holds values has that name."""
+    if name in {field.name for field in dataclasses.fields(Config)} - set(COLUMNS):
+        raise ValueError(f"{name} is the same for all items; give it once, beside the points")
+    if name not in COLUMNS:
+        (near,) = difflib.get_close_matches(str(name), COLUMNS, 1, 0)
+        raise ValueError(f"unknown column {str(name)!r}; did you mean {near}?")
+
+
+def _several(name: str, given: Any) -> Iterator[Any]:
+    """The values of a field, of which a single one may stand alone, and of which ranges stand for many.
 
     Raises:
       ValueError: there are none, or they are in something without an order.
     """
+    for value in _listed(name, given):
+        drawn = as_range(value) if name in NUMBERS or isinstance(value, Range) else None
+        yield from (value,) if drawn is None else drawn.draw(name)
+
+
+def _listed(name: str, given: Any) -> tuple[Any, ...]:
     given = _plain(given)
     if given is None or given == ():
         return ()
-    if isinstance(given, str | os.PathLike | int | float | Mask):
+    if isinstance(given, str | os.PathLike | int | float | Mask | Range):
         return (given,)
     if not isinstance(given, Sequence | Iterator):
         raise ValueError(
@@ -102,64 +176,39 @@ def _plain(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else value
 
 
-def _number(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{name} takes numbers, not {value!r}")
-    try:
-        return float(value)
-    except OverflowError as error:
-        raise ValueError(f"{name} takes numbers that a float can hold, not one so large") from error
+def _checked(name: str, value: Any) -> Any:
+    """A value of a field, checked and converted as that of a `Config`.
 
-
-def _whole_number(name: str, value: Any) -> int:
-    if not _number(name, value).is_integer():
-        raise ValueError(f"{name} takes whole numbers, not {value!r}")
-    return int(value)
-
-
-def _numbers(name: str, values: Any) -> tuple[float, ...]:
-    if isinstance(values, str) or not isinstance(values, Sequence):
-        raise ValueError(f"{name} takes lists of numbers, not {values!r}")
-    return tuple(_number(name, _plain(value)) for value in values)
-
-
-def _color(name: str, value: Any) -> str:
-    if value not in COLORS:
-        raise ValueError(f"{name} takes {', '.join(COLORS)}, not {value!r}")
-    return value
-
-
-def _text(name: str, value: Any) -> str:
-    if not isinstance(value, str | os.PathLike):
-        raise ValueError(f"{name} takes {', '.join(INITS)} or paths of images, not {value!r}")
-    return str(os.fspath(value))
+    Raises:
+      ValueError: it is not valid.
+    """
+    if value is None:
+        return None
+    if name in ("content", "style"):
+        return as_whole(name, value, 0, _MOST_ITEMS)
+    if name == "blend":
+        return as_reals(name, value)
+    if name in ("recipe", "optimizer") and not isinstance(value, str):
+        raise ValueError(f"{name} varies by name; one of your own is passed in a Config")
+    return getattr(dataclasses.replace(_ANY, **{name: value}), name)
 
 
 def described_grid(grid: Grid) -> dict[str, Any]:
     """The values, ready for JSON."""
     values = {field.name: getattr(grid, field.name) for field in dataclasses.fields(grid)}
-    return values | {"mask": [described_masks(masks) for masks in grid.mask]}
+    return values | {"mask": [masks and described_masks(masks) for masks in grid.mask]}
 
 
-_PARSERS: dict[str, Callable[[str, Any], Any]] = {
-    "blend": _numbers,
-    "content_weight": _number,
-    "style_weight": lambda name, value: os.fspath(value) if is_path(value) else _number(name, value),
-    "tv_weight": _number,
-    "style_layer_weights": _numbers,
-    "style_angle": _numbers,
-    "mask": as_masks,
-    "color": _color,
-    "color_amount": _number,
-    "init": _text,
-    "init_blur": _number,
-    "init_noise": _number,
-    "noise": _number,
-    "seed": _whole_number,
-}
-_LISTS = ("blend", "style_layer_weights", "style_angle")
+_ANY = Config(color="keep")
+"""With these settings, every value of any one setting is valid."""
 
-SETTINGS = tuple(field.name for field in dataclasses.fields(Grid) if field.name not in ("blend", "zip"))
+_LISTS = ("blend", "style_layer_weights", "style_sizes", "style_angle")
+"""Fields whose values are lists of numbers."""
+
+COLUMNS = tuple(field.name for field in dataclasses.fields(Grid) if field.name != "zip")
+"""The fields that hold values."""
+
+SETTINGS = tuple(name for name in COLUMNS if name not in ("content", "style", "blend"))
 """The fields of `Config` that may vary."""
 
 
@@ -189,31 +238,40 @@ def make_items(grid: Grid, num_contents: int, num_styles: int, config: Config) -
     """
     if not num_contents or not num_styles:
         raise ValueError("a sweep needs a content and a style at least")
-    axes: dict[str, Any] = {"content": range(num_contents)}
-    axes |= {"blend": grid.blend} if grid.blend else {"style": range(num_styles)}
+    axes: dict[str, Any] = {"content": _indices("content", grid.content, num_contents)}
+    style = {"style": _indices("style", grid.style, num_styles)}
+    axes |= {"blend": grid.blend} if grid.blend else style
     axes |= {name: getattr(grid, name) for name in SETTINGS if getattr(grid, name)}
-    varied = [name for name, values in axes.items() if len(values) > 1]
+    varied = [name for name, values in axes.items() if len(set(values)) > 1]
     count = math.prod(len(values) for values in axes.values())
     if count > _MOST_ITEMS and not grid.zip:
         raise ValueError(f"the values make {count:,} items; give fewer, for {_MOST_ITEMS:,} at most")
-    items = []
+    items: dict[Any, GridItem] = {}
     for values in _pairs(axes) if grid.zip else itertools.product(*axes.values()):
-        point = dict(zip(axes, values, strict=True))
-        blend = point.get("blend")
-        styles = tuple(range(num_styles)) if blend is not None else (point["style"],)
-        style_scales(config, 1, len(styles))  # raises if there is not one size for each
-        settings = {name: point[name] for name in SETTINGS if name in point}
-        items.append(
-            GridItem(
-                point["content"],
-                styles,
-                blend_shares(blend, len(styles)),
-                dataclasses.replace(config, **settings),
-                {name: point[name] for name in varied},
-            )
+        item = _make_item(dict(zip(axes, values, strict=True)), num_styles, config, varied)
+        items.setdefault(item[:4], item)
+    _check_seeds(list(items.values()))
+    return list(items.values())
+
+
+def _make_item(point: dict[str, Any], num_styles: int, config: Config, varied: Sequence[str]) -> GridItem:
+    """The item of a point of the grid: axis -> value."""
+    blend = point.get("blend")
+    styles = tuple(range(num_styles)) if blend is not None else (point["style"],)
+    settings = {name: point[name] for name in SETTINGS if point.get(name) is not None}
+    own = dataclasses.replace(config, **settings)
+    style_scales(own, 1, len(styles))  # raises if there is not one size for each
+    values = {name: getattr(own, name) if name in SETTINGS else point[name] for name in varied}
+    return GridItem(point["content"], styles, blend_shares(blend, len(styles)), own, values)
+
+
+def _indices(name: str, chosen: Sequence[int], count: int) -> Sequence[int]:
+    """The indices that a grid chooses of so many pictures; all if it chooses none."""
+    if chosen and max(chosen) >= count:
+        raise ValueError(
+            f"{name} {max(chosen)} is chosen, but there are {count}, counted from 0; choose one of them"
         )
-    _check_seeds(items)
-    return items
+    return chosen or range(count)
 
 
 def _check_seeds(items: list[GridItem]) -> None:

@@ -34,23 +34,36 @@ def axis_labels(
             labels = picture_labels([str(paths[name][value]) for value in values])
         elif name == "mask":
             labels = _numbered([_encodable(label_of(value)) for value in values])
-        elif name == "color":
-            labels = values
-        elif name == "init" or all(isinstance(value, str) for value in values):
-            labels = picture_labels(values)
         else:
-            pictures = [value for value in values if isinstance(value, str)]
-            numbers = [value for value in values if not isinstance(value, str)]
-            known = dict(zip(pictures, picture_labels(pictures), strict=True))
-            known |= zip(numbers, number_labels(numbers), strict=True)
-            labels = _numbered([known[value] for value in values])
+            labels = _value_labels(name, values)
         axes[name] = dict(zip(values, labels, strict=True))
     return axes
+
+
+def _value_labels(name: str, values: Sequence[Any]) -> list[str]:
+    """Labels of the values of a setting: numbers, words, lists of either, paths, or None."""
+    words = [value for value in values if isinstance(value, str)]
+    lists = [value for value in values if isinstance(value, tuple) and isinstance(value[0], str)]
+    numbers = [value for value in values if value is not None and value not in (*words, *lists)]
+    are_paths = name in ("init", "style_weight")
+    known: dict[Any, str] = dict(zip(words, picture_labels(words) if are_paths else words, strict=True))
+    known |= {value: ",".join(value) for value in lists}
+    known |= zip(numbers, number_labels(numbers), strict=True)
+    return _numbered([known.get(value, "default") for value in values])
 
 
 def item_labels(item: GridItem, axes: dict[str, dict[Any, str]]) -> dict[str, str]:
     """Maps the name of each varied setting to the label of its value in `item`."""
     return {name: axes[name][value] for name, value in item.values.items()}
+
+
+def column_of(name: str) -> str:
+    """The column of a setting that varies, in the table and on the page.
+
+    `style_loss`, `content_loss` and `steps` are columns of what came of an item: two losses, and the steps
+    that were made.
+    """
+    return f"{name}_setting" if name in ("style_loss", "content_loss", "steps") else name
 
 
 def file_names(items: Sequence[GridItem], axes: dict[str, dict[Any, str]]) -> list[str]:

@@ -13,9 +13,10 @@ from jax_nst.images import load_picture
 from jax_nst.metrics.measures import METRICS, ContentSide, StyleSide, measure
 from jax_nst.models.extractor import Extractor
 from jax_nst.runtime.platform import current_platform
-from jax_nst.sweeps.inputs import load_picture_of
+from jax_nst.sweeps.inputs import load_picture_of, read_as_content, read_as_style
 from jax_nst.sweeps.job import BATCHES, Job
 from jax_nst.sweeps.records import write_file
+from jax_nst.transfer.config import Config
 from jax_nst.transfer.measured import content_of, style_of
 from jax_nst.transfer.pictures import load_style, style_scales
 from jax_nst.transfer.provenance import for_json
@@ -35,23 +36,27 @@ def make_measure(job: Job, extractor: Extractor) -> Callable[[int, np.ndarray], 
     platform = current_platform()
 
     @functools.lru_cache(maxsize=1)  # contents come one after the other
-    def prepared_content(content: int, level: Level) -> ContentSide:
-        return content_of(level, load_picture_of(job, job.contents[content]).pixels)
+    def prepared_content(content: int, config: Config, level: Level) -> ContentSide:
+        return content_of(level, load_picture_of(job, job.contents[content], config).pixels)
 
     @functools.lru_cache(maxsize=16)
     def prepared_style(
-        styles: Sequence[int], shares: Sequence[float], level: Level, scales: Sequence[float]
+        styles: Sequence[int],
+        shares: Sequence[float],
+        config: Config,
+        level: Level,
+        scales: Sequence[float],
     ) -> StyleSide:
-        pixels = [load_style(job.picture(job.styles[index]), job.config) for index in styles]
+        pixels = [load_style(job.picture(job.styles[index]), config) for index in styles]
         return style_of(extractor, level, pixels, shares, scales)
 
     def measure_item(item: int, pixels: np.ndarray) -> Measures:
         content, styles, shares, config, _ = job.items[item]
-        shape = load_picture_of(job, job.contents[content]).pixels.shape
+        shape = load_picture_of(job, job.contents[content], config).pixels.shape
         level = resolve(config, extractor, shape, platform).levels[-1]
         scales = style_scales(config, level.size, len(styles))
-        own = prepared_style(tuple(styles), tuple(shares), level, scales)
-        return measure(pixels, prepared_content(content, level), own)
+        own = prepared_style(styles, shares, read_as_style(config), level, scales)
+        return measure(pixels, prepared_content(content, read_as_content(config), level), own)
 
     return measure_item
 

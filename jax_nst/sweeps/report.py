@@ -19,9 +19,10 @@ from jax_nst.runtime.files import FileError, replacing
 from jax_nst.sweeps.card import Card, thumbnail_size
 from jax_nst.sweeps.contact_sheet import contact_sheet
 from jax_nst.sweeps.entries import Entry, read_entries
-from jax_nst.sweeps.grid import SETTINGS as VARIED
+from jax_nst.sweeps.grid import COLUMNS as VARIED
+from jax_nst.sweeps.inputs import largest
 from jax_nst.sweeps.job import CONTACT_SHEET, INPUTS, PAGE, RESULTS, SETTINGS, Job
-from jax_nst.sweeps.labels import number_labels, picture_labels, safe
+from jax_nst.sweeps.labels import column_of, number_labels, picture_labels, safe
 from jax_nst.sweeps.page import page
 from jax_nst.sweeps.records import batch_files, read_batch
 from jax_nst.sweeps.settings import read_settings
@@ -29,7 +30,7 @@ from jax_nst.transfer.pictures import load_style, read_content
 from jax_nst.transfer.spec import picture_size
 
 _CURVE_POINTS = 100_000  # of all curves together
-_AXES = ("content", "style", "blend", *VARIED)  # columns of the table that may vary
+_AXES = tuple(map(column_of, VARIED))  # columns of the table that may vary
 
 
 def save_inputs(folder: Path, job: Job, entries: Iterable[Entry]) -> None:
@@ -39,6 +40,7 @@ def save_inputs(folder: Path, job: Job, entries: Iterable[Entry]) -> None:
     """
     (folder / INPUTS).mkdir(exist_ok=True)
     saved = {" ".join(path.name.split("_")[:2]) for path in (folder / INPUTS).iterdir()}
+    config = largest(job)
     labels = {
         kind: dict(zip(paths, picture_labels(paths), strict=True))
         for kind, paths in (("content", job.contents), ("style", job.styles))
@@ -54,11 +56,11 @@ def save_inputs(folder: Path, job: Job, entries: Iterable[Entry]) -> None:
             kind, number = given["key"].split(" ")
             try:
                 read = read_content if kind == "content" else load_style
-                pixels = read(job.picture(path), job.config)
+                pixels = read(job.picture(path), config)
             except ValueError:
                 continue
             file = folder / INPUTS / f"{kind}_{number}_{safe(labels[kind][path])[:100]}.png"
-            save_image(file, shrink(pixels, picture_size(job.config, pixels.shape)))
+            save_image(file, shrink(pixels, picture_size(config, pixels.shape)))
 
 
 def make_report(folder: Path) -> None:
@@ -107,7 +109,8 @@ def _read_sweep(path: Path) -> _Sweep:
     try:
         settings = read_settings(path.parent) or json.loads(path.read_text())
         items = int(settings["items"])
-        title = f"{items} pictures, {settings['config']['steps']} steps, {settings['features']}"
+        steps = "" if settings["grid"].get("steps") else f", {settings['config']['steps']} steps"
+        title = f"{items} pictures{steps}, {settings['features']}"
         return _Sweep(title, items, bool(settings["grid"]["zip"]))
     except FileNotFoundError as error:
         raise FileError(
@@ -176,15 +179,16 @@ def _cards(
 
 def _labels(name: str, texts: Sequence[str]) -> dict[str, str]:
     """What the table says of a setting -> its label."""
-    distinct = list(dict.fromkeys(texts))
+    distinct = [text for text in dict.fromkeys(texts) if text]
+    known = {"": "default"}
     if name in ("content", "style", "color", "init"):
-        return dict(zip(distinct, distinct, strict=True))
+        return known | dict(zip(distinct, distinct, strict=True))
     read: Callable[[str], Any] = int if name == "seed" else float
     try:
         values = [tuple(map(read, text.split(","))) for text in distinct]
     except ValueError:
-        return dict(zip(distinct, distinct, strict=True))
-    return dict(zip(distinct, number_labels(values), strict=True))
+        return known | dict(zip(distinct, distinct, strict=True))
+    return known | dict(zip(distinct, number_labels(values), strict=True))
 
 
 def _number(text: str) -> float | None:

@@ -13,19 +13,19 @@ from jax_nst.models.extractor import Params
 from jax_nst.runtime.platform import current_platform
 from jax_nst.runtime.values import as_whole, check_callback, check_type
 from jax_nst.sweeps.folder import run_in_folder
-from jax_nst.sweeps.grid import Grid
-from jax_nst.sweeps.inputs import content_sources, style_sources
+from jax_nst.sweeps.grid import Grid, GridItem
+from jax_nst.sweeps.inputs import own_sources
 from jax_nst.sweeps.job import Job, make_job
 from jax_nst.sweeps.measuring import Measures, make_measure, read_measures, stack_measures
+from jax_nst.sweeps.points import PointsLike
 from jax_nst.sweeps.records import merged, read_batches
-from jax_nst.sweeps.sweeping import run_sweep
+from jax_nst.sweeps.sweeping import names_of_losses, run_sweep, spread, union_of_names
 from jax_nst.transfer.config import Config
 from jax_nst.transfer.engine import Hooks, Interrupted
 from jax_nst.transfer.network import Network, load_network
 from jax_nst.transfer.outcome import Callback, Outcome, Status, failed
 from jax_nst.transfer.pictures import PictureLike, content_shape
 from jax_nst.transfer.spec import picture_shape
-from jax_nst.transfer.terms import resolve_loss_names
 
 Pictures = PictureLike | Sequence[PictureLike]
 """One picture or several, each as `stylize` takes it."""
@@ -40,9 +40,9 @@ class SweepResult(NamedTuple):
     """`[items, H, W, 3]`, the best picture of each run; a list of `[H, W, 3]` if shapes differ. Black where
     an item failed."""
     losses: Losses
-    """Each `[items]`, of those pictures; NaN for an item that failed."""
+    """Each `[items]`, of those pictures; NaN for an item that failed, or that has no such loss."""
     history: Losses
-    """Each `[items, steps + 1]`, at the full size; NaN where a run ended before."""
+    """Each `[items, steps + 1]`, at the full size; NaN where a run ended before, or has no such loss."""
     seconds: np.ndarray
     """`[items]`, its share of the time of its batch."""
     status: list[Status]
@@ -77,7 +77,7 @@ def sweep(
     contents: Pictures,
     styles: Pictures,
     *,
-    grid: Grid = Grid(),
+    grid: Grid | PointsLike = Grid(),
     config: Config = Config(),
     batch: int | None = None,
     params: Params | None = None,
@@ -94,7 +94,8 @@ def sweep(
     Args:
       contents: one picture or several, each as `stylize` takes it.
       styles: the same; each keeps its own shape.
-      grid: what varies beside them.
+      grid: what varies beside them: a `Grid`, or what `Grid.from_points` takes, a list of dictionaries, a
+        DataFrame or the path of a CSV file.
       config: the settings that do not.
       batch: how many items at once; None for what fits and is fast. See above for 1.
       params: as `stylize`.
@@ -127,7 +128,8 @@ def sweep(
     """
     check_callback(callback)
     job, network, batch = _prepare(contents, styles, grid, config, batch, params)
-    names = resolve_loss_names(config, network.extractor)
+    own = names_of_losses(job.items, network.extractor)
+    names = union_of_names(own)
     if folder is not None:
         path = Path(folder)
         options: Any = {"batch": batch, "measure": measure, "resume": resume}
@@ -141,14 +143,15 @@ def sweep(
     measure_item = make_measure(job, network.extractor)
     try:
         for of_batch in _batches(job, network, batch, callback):
-            outcomes += of_batch
+            outcomes += [spread(outcome, own[outcome.item], names) for outcome in of_batch]
             for outcome in of_batch if measure else ():
                 if outcome.pixels is not None:
                     rounded = quantize(outcome.pixels).astype(np.float32) / 255
                     measures[outcome.item] = measure_item(outcome.item, rounded)
     except BaseException as error:
         carried = getattr(error, "run", None)
-        outcomes += carried.outcomes if isinstance(carried, Interrupted) else []
+        rest = carried.outcomes if isinstance(carried, Interrupted) else []
+        outcomes += [spread(outcome, own[outcome.item], names) for outcome in rest]
         error.result = _stack(job, outcomes, names, measures)  # pyright: ignore[reportAttributeAccessIssue]
         error.add_note("The results so far are in the `result` of this exception.")
         raise
@@ -159,7 +162,7 @@ def iterate_sweep(
     contents: Pictures,
     styles: Pictures,
     *,
-    grid: Grid = Grid(),
+    grid: Grid | PointsLike = Grid(),
     config: Config = Config(),
     batch: int | None = None,
     params: Params | None = None,
@@ -199,12 +202,13 @@ def iterate_sweep(
     """
     check_callback(callback)
     job, network, batch = _prepare(contents, styles, grid, config, batch, params)
-    names = resolve_loss_names(config, network.extractor)
+    names_of = names_of_losses(job.items, network.extractor)
     for outcomes in _batches(job, network, batch, callback):
         for outcome in outcomes:
+            item, names = job.items[outcome.item], names_of[outcome.item]
             yield SweepItem(
                 outcome.item,
-                job.items[outcome.item].values,
+                item.values,
                 outcome.pixels,
                 _by_name(outcome.best, names),
                 _by_name(outcome.losses, names),
@@ -215,31 +219,29 @@ def iterate_sweep(
 
 
 def _prepare(
-    contents: Any, styles: Any, grid: Grid, config: Config, batch: int | None, params: Params | None
+    contents: Any,
+    styles: Any,
+    grid: Grid | PointsLike,
+    config: Config,
+    batch: int | None,
+    params: Params | None,
 ) -> tuple[Job, Network, int | None]:
     """The job, the network, and the batch, checked."""
-    check_type("grid", grid, Grid)
+    grid = grid if isinstance(grid, Grid) else Grid.from_points(grid)
     check_type("config", config, Config)
     if batch is not None:
         batch = as_whole("batch", batch, 1, 2**31)
     job = make_job(as_pictures("contents", contents), as_pictures("styles", styles), grid, config)
-    return job, load_network(config, params=params, platform=current_platform()), batch
+    every = [item.config for item in job.items]  # with the settings that vary
+    return job, load_network(every[0], others=every, params=params, platform=current_platform()), batch
 
 
 def _batches(
     job: Job, network: Network, batch: int | None, callback: Callback | None
 ) -> Iterator[list[Outcome]]:
     """The outcomes of each batch."""
-    runs = run_sweep(
-        network,
-        content_sources(job),
-        style_sources(job),
-        job.items,
-        platform=current_platform(),
-        batch=batch,
-        hooks=Hooks(callback),
-    )
-    for _, outcomes, _ in runs:
+    options: Any = {"platform": current_platform(), "batch": batch, "hooks": Hooks(callback)}
+    for _, outcomes, _ in run_sweep(network, *own_sources(job), **options):
         yield outcomes
 
 
@@ -263,11 +265,13 @@ def _stack(
     found = {outcome.item: outcome for outcome in outcomes}
     nothing = failed(-1, "", names)._replace(status=Status.STOPPED, message="not reached")
     ordered = [found.get(index, nothing) for index in range(len(items))]
-    curves = np.full((len(items), items[0].config.steps + 1, len(names)), np.nan, np.float32)
+    curves = np.full(
+        (len(items), 1 + max(item.config.steps for item in items), len(names)), np.nan, np.float32
+    )
     for curve, outcome in zip(curves, ordered, strict=True):
         curve[: len(outcome.losses)] = outcome.losses
     pixels = [
-        _black(job, job.contents[item.content]) if outcome.pixels is None else outcome.pixels
+        _black(job, item) if outcome.pixels is None else outcome.pixels
         for outcome, item in zip(ordered, items, strict=True)
     ]
     return SweepResult(
@@ -288,10 +292,10 @@ def _by_name(rows: np.ndarray, names: Sequence[str]) -> Losses:
     return Losses(total, dict(zip(names[1:], terms, strict=True)))  # pyright: ignore[reportArgumentType]
 
 
-def _black(job: Job, content: str) -> np.ndarray:
-    """`[H, W, 3]`, in place of a picture of this content."""
+def _black(job: Job, item: GridItem) -> np.ndarray:
+    """`[H, W, 3]`, in place of the picture of an item."""
     try:
-        shape = content_shape(job.picture(content), job.config)
+        shape = content_shape(job.picture(job.contents[item.content]), item.config)
     except ValueError:
         shape = (1, 1, 3)  # it cannot be read
-    return np.zeros((*picture_shape(job.config, shape), 3), np.float32)
+    return np.zeros((*picture_shape(item.config, shape), 3), np.float32)

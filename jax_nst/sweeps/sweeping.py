@@ -2,13 +2,14 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh
 
+from jax_nst.models.extractor import Extractor
 from jax_nst.optim import State
 from jax_nst.runtime.interrupts import AbandonedError, in_background
 from jax_nst.runtime.platform import Platform
@@ -19,7 +20,7 @@ from jax_nst.transfer.config import Config
 from jax_nst.transfer.item import Item, make_item
 from jax_nst.transfer.layout import OnePicture, in_batches
 from jax_nst.transfer.masks import Regions
-from jax_nst.transfer.network import Network
+from jax_nst.transfer.network import Network, adapted, extractor_of
 from jax_nst.transfer.outcome import Outcome, failed
 from jax_nst.transfer.pictures import Source
 from jax_nst.transfer.plan import Plan, check_state_fits, plan_many, plan_one
@@ -46,10 +47,10 @@ def run_sweep(
     """Runs the items of a sweep from pictures read when their turn comes, one batch after the other.
 
     Args:
-      network: the extractor with its params.
-      contents: all that items name.
+      network: the extractor with its params; items may want it adapted, see `network.adapted`.
+      contents: all that items name; see `inputs.Inputs`.
       styles: all that items name.
-      items: all of the sweep.
+      items: all of the sweep; their losses have the names that `resolve_loss_names` gives.
       platform: see `runtime.platform`.
       todo: which of them to run; all if None.
       batch: how many at once.
@@ -69,13 +70,18 @@ def run_sweep(
         yield [outcome.item for outcome in bad], bad if jax.process_index() == 0 else [], 0
     done = len(bad)
     mesh = Mesh(np.asarray(jax.devices()), (ITEMS,), axis_types=(AxisType.Auto,))
-    prepare = functools.partial(Preparation, network, platform=platform, contents=contents, styles=styles)
-    # Once for all programs; targets are computed on one device.
-    everywhere = network._replace(params=on_all_devices(network.params, mesh))
+    prepare = functools.partial(Preparation, platform=platform, contents=contents, styles=styles)
+
+    @functools.lru_cache(maxsize=1)  # items of one extractor mostly follow each other
+    def networks(extractor: Extractor) -> tuple[Network, Network]:
+        """On one device, where targets are computed, and once for all programs on all devices."""
+        own = adapted(network, extractor)
+        return own, own._replace(params=on_all_devices(own.params, mesh))
+
     hooks = hooks._replace(keep=store.keep if store else None)
     for work in _work(groups, wanted, saved):
         plan_levels = functools.partial(
-            _plan_levels, work, resolved, network, everywhere, mesh, prepare, batch
+            _plan_levels, work, resolved, *networks(work.spec.extractor), mesh, prepare, batch
         )
         try:
             hooks.on_compile(work.spec.levels[-1].size)
@@ -97,6 +103,31 @@ def run_sweep(
             if ended:
                 return
             done += len(chosen)
+
+
+def names_of_losses(items: Sequence[GridItem], extractor: Extractor) -> list[tuple[str, ...]]:
+    """The names of the losses of each item, as `resolve_loss_names`."""
+    found: dict[Any, tuple[str, ...]] = {}
+    names = []
+    for item in items:
+        config = item.config
+        key = config.recipe, config.style_loss, config.content_loss
+        if key not in found:
+            found[key] = resolve_loss_names(config, extractor)
+        names.append(found[key])
+    return names
+
+
+def union_of_names(names: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    """All names of losses that an item has, each once."""
+    return tuple(dict.fromkeys(name for own in names for name in own))
+
+
+def spread(outcome: Outcome, own: Sequence[str], names: Sequence[str]) -> Outcome:
+    """The outcome with a column of losses for each of `names`, NaN for those that are not its `own`."""
+    losses = np.full((len(outcome.losses), len(names)), np.nan, np.float32)
+    losses[:, [names.index(name) for name in own]] = outcome.losses
+    return outcome._replace(losses=losses)
 
 
 class _Work(NamedTuple):
@@ -153,7 +184,8 @@ def _group_by_spec(
             if source.shape is None:
                 raise ValueError(source.error)
             regions = _regions(config, source.shape, loaded)
-            spec = resolve(config, network.extractor, source.shape, platform, len(regions))
+            extractor = extractor_of(network, config, platform)
+            spec = resolve(config, extractor, source.shape, platform, len(regions))
             resolved[number] = make_item(config, spec, content, styles, shares, regions)
         except ValueError as error:
             bad.append(failed(number, error, resolve_loss_names(config, network.extractor)))
@@ -193,7 +225,7 @@ def _plan_levels(
     plans: dict[Level, Plan] = {}
     for level in reversed(spec.levels):
         of_level = dataclasses.replace(spec, remats=(remats[level],)) if level in remats else spec
-        made = prepare(level=level)
+        made = prepare(network, level)
         if one_by_one:
             plans[level] = plan_one(network, of_level, level, made, left[0])
         else:

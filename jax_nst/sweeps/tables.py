@@ -15,6 +15,7 @@ from jax_nst.metrics import METRICS
 from jax_nst.runtime import distributed
 from jax_nst.sweeps.entries import Entry, cell, loss_names, varied
 from jax_nst.sweeps.job import HISTORY, RESULTS
+from jax_nst.sweeps.labels import column_of
 from jax_nst.sweeps.records import Record, set_aside, write_file
 from jax_nst.transfer.outcome import Outcome, Status, failed
 
@@ -47,7 +48,7 @@ def make_row(
     return {
         "item": "" if entry.item is None else entry.item,
         "key": key,
-        **{name: cell(entry, name) for name in columns},
+        **{column_of(name): cell(entry, name) for name in columns},
         **{name: value if math.isfinite(value) else "" for name, value in losses.items()},
         **measure_cells(measures or {}),
         "steps": max(0, len(outcome.losses) - 1),
@@ -128,7 +129,7 @@ def _csv(entries: Mapping[str, Entry], rows: Sequence[Mapping[str, Any]]) -> str
     text = io.StringIO(newline="")
     measures = [name for name in METRICS if any(name in row for row in rows)]
     losses = loss_columns(loss_names(entries.values()))
-    columns = ["item", "key", *varied(entries.values()), *losses, *measures, *last]
+    columns = ["item", "key", *map(column_of, varied(entries.values())), *losses, *measures, *last]
     table = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     table.writeheader()
     table.writerows(rows)

@@ -23,8 +23,11 @@ _REAL = (
     *("style_scale", "tolerance", "learning_rate", "content_weight", "tv_weight"),
     *("init_blur", "init_noise", "noise", "color_amount"),
 )
+_REALS = ("style_layer_weights", "style_angle")
 _NAMES = ("style_loss", "content_loss", "content_layers", "style_layers", "crop")
 _PATHS = ("weights", "init")
+NUMBERS = (*_WHOLE, *_REAL, "style_weight")
+"""Settings that take one number."""
 
 
 def converted(config: Any) -> dict[str, Any]:
@@ -36,7 +39,7 @@ def converted(config: Any) -> dict[str, Any]:
     converters = {name: lambda name, value: as_whole(name, value, *_WHOLE[name]) for name in _WHOLE}
     converters |= dict.fromkeys(_REAL, as_real) | dict.fromkeys(_NAMES, as_names)
     converters |= dict.fromkeys(_PATHS, as_path)
-    converters |= {"style_layer_weights": as_reals, "style_angle": as_reals, "scales": _as_scales}
+    converters |= dict.fromkeys(_REALS, as_reals) | {"scales": _as_scales}
     converters |= {"style_sizes": lambda name, value: as_wholes(name, value, *_WHOLE["style_size"])}
     converters |= {"mask": as_masks, "style_weight": as_weight}
     optional = {field.name for field in dataclasses.fields(config) if field.default is None}
@@ -46,6 +49,43 @@ def converted(config: Any) -> dict[str, Any]:
         for name, value in values.items()
         if value is not None or name not in optional
     }
+
+
+def from_text(name: str, text: str) -> Any:
+    """The value of a setting, or of `blend`, that a flag or a table gives as text; `Config` checks it.
+
+    Raises:
+      ValueError: it is no number, where one is wanted.
+    """
+    try:
+        if name in (*_REALS, "style_sizes", "blend"):
+            parse = _whole if name == "style_sizes" else float
+            return tuple(parse(part) for part in text.split(","))
+        if name in _NAMES:
+            return as_names(name, text) if text else ()
+        if name in _WHOLE:
+            return _whole(text)
+        return float(text) if name in NUMBERS else text
+    except ValueError:
+        if name == "style_weight" and os.path.exists(text):
+            return text
+        what = "whole numbers" if is_whole(name) else "numbers"
+        ending = ", nor is there an image of that name" if name == "style_weight" else ""
+        raise ValueError(f"{name} takes {what} separated by commas, not {shown(text)}{ending}") from None
+
+
+def is_list(name: str) -> bool:
+    """Whether the values of a setting are lists, with commas between their parts as text."""
+    return name in (*_REALS, *_NAMES, "style_sizes", "mask")
+
+
+def is_whole(name: str) -> bool:
+    """Whether a setting takes whole numbers."""
+    return name in (*_WHOLE, "style_sizes")
+
+
+def _whole(text: str) -> int:
+    return int(text, 16 if text.strip().lower().startswith("0x") else 10)
 
 
 def as_weight(name: str, value: Any) -> float | str:

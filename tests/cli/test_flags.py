@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from absl import flags
 
-from jax_nst import Config, Grid
-from jax_nst.cli.flags import check_together, define_flags, help_text, parse_batch, to_job
+from jax_nst import Config, Grid, Range
+from jax_nst.cli.flags import check_together, define_flags, parse_batch, to_job
+from jax_nst.sweeps.grid import SETTINGS
 
 PICTURES = ("--content=c.png", "--style=s.png")
 
@@ -90,7 +91,7 @@ def test_blend_and_zip(tmp_path, monkeypatch):
     assert job.config.style_sizes == (256, 512)
     with pytest.raises(ValueError, match="style_sizes has 2 sizes, but the number of styles"):
         to_job(parse(*pictures, "--style_sizes=256,512"))
-    with pytest.raises(ValueError, match="style_sizes takes numbers separated by commas"):
+    with pytest.raises(ValueError, match="style_sizes takes whole numbers separated by commas"):
         to_job(parse(*pictures, "--blend=0.7,0.3", "--style_sizes=256,large"))
     assert (len(job.items), job.items[0].shares) == (1, (0.7, 0.3))
     assert len(to_job(parse(*pictures, "--blend=0.7,0.3", "--blend=1,1")).items) == 2
@@ -152,11 +153,102 @@ def test_flags_that_go_together():
         check_together(values, to_job(values))
 
 
-def test_help_fits_a_terminal_and_explains_every_flag():
-    parser = flags.FlagValues()
-    define_flags(parser)
-    lines = help_text(parser).splitlines()
-    assert max(map(len, lines)) <= 88
-    for name in parser:
-        if name != "h":
-            assert any(line.split()[:1] == [f"--{name}"] for line in lines), name
+def test_every_setting_of_the_grid_is_a_flag_of_several_values():
+    """Lists by repetition, others by commas."""
+    texts = {
+        "pooling": "max,average", "padding": "zeros,replicate", "precision": "float32,bfloat16",
+        "recipe": "normalized,gatys2015", "style_loss": ("gram", "gram:2,moments"),
+        "content_loss": ("features", "self_similarity"), "content_layers": ("a,b", "c"),
+        "style_layers": ("a", "b,c"), "optimizer": "lbfgs,adam", "learning_rate": "0.5,1",
+        "lbfgs_pairs": "float32,bfloat16", "size": "64,0x80", "scales": "auto,2", "style_size": "64,128",
+        "style_scale": "0.5,1", "style_sizes": ("64", "128"), "steps": "20,80", "tolerance": "0,0.1",
+        "content_weight": "0,1", "style_weight": "1e2,1e3", "tv_weight": "0,1", "mask": ("a.png", "b.png"),
+        "style_layer_weights": ("1,2", "2,1"), "style_angle": ("0", "0,90"), "color": "keep,match",
+        "color_amount": "0.5,1", "init": "content,noise", "init_blur": "0,1", "init_noise": "0,0.1",
+        "noise": "0,0.1", "seed": "0,1",
+    }  # fmt: skip
+    assert sorted(texts) == sorted(SETTINGS)
+    more = {"color_amount": ("--color=keep",), "seed": ("--noise=0.1",)}
+    for name, given in texts.items():
+        given = (given,) if isinstance(given, str) else given
+        job = to_job(parse(*PICTURES, *more.get(name, ()), *(f"--{name}={text}" for text in given)))
+        values = [getattr(item.config, name) for item in job.items]
+        assert values == list(getattr(job.grid, name)), name
+        assert len(set(values)) == 2
+        assert job.config == job.items[0].config
+
+
+def test_ranges_are_drawn_the_same_each_time():
+    given = ("--style_weight=10..1e3:log:3,5", "--size=16..32:uniform:2")
+    jobs = [to_job(parse(*PICTURES, *given)) for _ in range(2)]
+    assert jobs[0].items == jobs[1].items
+    weights = (*Range(10, 1000, 3, log=True).draw("style_weight"), 5.0)
+    assert jobs[0].grid == Grid(style_weight=weights, size=Range(16, 32, 2))
+    paired = ("--style_weight=1..9:log:4", "--tv_weight=0..1:uniform:4", "--zip")
+    assert len(to_job(parse(*PICTURES, *paired)).items) == 4
+    for flag, message in (
+        (
+            "--style_weight=10..1000:log",
+            r"10\.\.1000:log lacks its number of values; write 10\.\.1000:log:",
+        ),
+        ("--pooling=1..2:log:3", r"unknown pooling '1\.\.2:log:3'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            to_job(parse(*PICTURES, flag))
+
+
+# A table of points.
+
+
+def table(text):
+    Path("points.csv").write_text(text)
+    return "--points=points.csv"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_table_names_pictures_and_settings():
+    """Each picture once; an empty cell takes the value of the flag."""
+    points = table(
+        'content,style,steps,style_layers\nc.png,s.png,5,\nc.png,t.png,,"a,b"\nd.png,s.png,7,a\n'
+    )
+    job = to_job(parse(points, "--steps=3", "--size=64", "--style_layers=z"))
+    assert (job.contents, job.styles) == (("c.png", "d.png"), ("s.png", "t.png"))
+    assert [(item.content, *item.styles) for item in job.items] == [(0, 0), (0, 1), (1, 0)]
+    found = [(item.config.steps, item.config.style_layers, item.config.size) for item in job.items]
+    assert found == [(5, ("z",), 64), (3, ("a", "b"), 64), (7, ("a",), 64)]
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_table_without_pictures_takes_those_of_the_flags():
+    points = table('steps,blend\n5,"1,2"\n6,"2,1"\n')
+    job = to_job(parse(points, "--content=c.png", "--style=s.png", "--style=t.png"))
+    assert [item.shares for item in job.items] == [(1 / 3, 2 / 3), (2 / 3, 1 / 3)]
+    job = to_job(parse(table("steps\n5\n6\n"), *PICTURES, "--style=t.png"))
+    assert [item.styles for item in job.items] == [(0,), (1,)]
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("text", "arguments", "message"),
+    [
+        (
+            "steps\n5\n",
+            ("--tv_weight=1,2",),
+            "--points lists all that varies; give one --tv_weight",
+        ),
+        ("content,steps\nc.png,5\n", (), "--content and the column content of --points name pictures"),
+        ("stops\n5\n", (), "points.csv, line 2: unknown column 'stops'; did you mean steps"),
+        ("remat\nall\n", (), "points.csv, line 2: remat is the same for all items"),
+        ("steps\n5\n0\n", (), "points.csv, line 3: steps must be 1 or more"),
+    ],
+)
+def test_a_table_that_does_not_fit_is_refused(text, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        to_job(parse(table(text), *PICTURES, *arguments))
+    with pytest.raises(ValueError, match="--points is empty; name a CSV file"):
+        to_job(parse(*PICTURES, "--points="))

@@ -61,7 +61,7 @@ def test_help_shows_every_flag_with_its_default(capsys):
         (("--recipe=soup",), "the valid ones are normalized, gatys2015"),
         (("--optimizer=sgd",), "the valid ones are lbfgs, adam"),
         (("--style_layer_weights=1,two",), "style_layer_weights takes numbers separated by commas"),
-        (("--seed=1,x",), "seed takes numbers separated by commas"),
+        (("--seed=1,x",), "seed takes whole numbers separated by commas"),
         (("--batch=none", "--tv_weight=1,2"), "batch must be auto, or a number from 1, not 'none'"),
         (("--zip",), "--zip has no use here: there is only one picture to make"),
         (("--batch=3",), "--batch has no use here"),

@@ -14,21 +14,25 @@ def parsed(*arguments):
 
 
 def test_flags_get_their_values_and_the_rest_is_returned():
-    parser, rest = parsed("--steps=7", "--quiet", "--style_weight", "3", "a.png", "b.png")
-    assert (parser["steps"].value, parser["quiet"].value, parser["style_weight"].value) == (7, True, ["3"])
+    parser, rest = parsed("--save_every=7", "--quiet", "--style_weight", "3", "a.png", "b.png")
+    assert (parser["save_every"].value, parser["quiet"].value, parser["style_weight"].value) == (
+        7,
+        True,
+        ["3"],
+    )
     assert rest == ["a.png", "b.png"]
 
 
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ("--steps=3e1", "--steps must be a whole number, not '3e1'"),
-        ("--steps=", "--steps must be a whole number, not ''"),
-        ("--learning_rate=a: b=c", "--learning_rate must be a number, not 'a: b=c'"),
+        ("--save_every=3e1", "--save_every must be a whole number, not '3e1'"),
+        ("--save_every=", "--save_every must be a whole number, not ''"),
+        ("--checkpoint_every=a: b=c", "--checkpoint_every must be a number, not 'a: b=c'"),
         ("--quiet=perhaps", "--quiet must be true or false, not 'perhaps'"),
         (
-            '--style_layers="relu1_1',
-            "--style_layers must be values separated by commas, with quotes closed",
+            '--crop="4:3',
+            "--crop must be values separated by commas, with quotes closed",
         ),
         ("--style", "Missing value for flag --style; see --help"),
         ("--contents=a.png", "Unknown command line flag 'contents'. Did you mean: content"),
@@ -47,5 +51,5 @@ def test_what_cannot_be_parsed_is_told(argument, message):
 
 
 def test_a_long_value_is_shown_short():
-    with pytest.raises(ValueError, match=r"^--steps must be a whole number, not .{,100}$"):
-        parsed(f"--steps={'9' * 5000}x")
+    with pytest.raises(ValueError, match=r"^--save_every must be a whole number, not .{,100}$"):
+        parsed(f"--save_every={'9' * 5000}x")

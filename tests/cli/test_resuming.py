@@ -195,7 +195,7 @@ def test_a_stopped_sweep_goes_on_within_its_batch_bit_for_bit(pair, tmp_path, mo
     assert "jax_nst: go on with --resume sweep" in capsys.readouterr().err
     assert Path("sweep/checkpoint/checkpoint.json").exists()
     assert len(pictures_of("sweep")) == 2
-    assert read_command(Path("sweep"))["steps"] == 12
+    assert read_command(Path("sweep"))["steps"] == ["12"]
     steps = []
     monkeypatch.setattr(cli, "show_items", lambda bar, progress, items: steps.append(progress.step))
     monkeypatch.chdir(tmp_path.parent)
@@ -257,17 +257,17 @@ def test_a_command_is_kept_with_full_paths_and_without_what_is_of_the_process(pa
     command = json.loads(json.dumps(command_of(values, to_job(values), "o.png")))
     assert (command["content"], command["output"]) == ([str(tmp_path / "c.png")], str(tmp_path / "o.png"))
     assert (command["init"], command["history"]) == ([str(tmp_path / "s.png")], str(tmp_path / "h.json"))
-    assert (command["steps"], command["features"], command["weights"]) == (12, "wavelet", None)
+    assert (command["steps"], command["features"], command["weights"]) == (["12"], "wavelet", None)
     assert not {"quiet", "resume", "checkpoint", "no_clobber", "batch_size", "help"} & set(command)
 
 
 def test_flags_that_are_given_come_before_those_of_the_run(stopped):
     parser = parsed("--resume=ck", "--output=other.png")
     fill_in(parser)
-    assert (parser["steps"].value, parser["output"].value) == (12, "other.png")
+    assert (parser["steps"].value, parser["output"].value) == (["12"], "other.png")
     parser = parsed("--steps=3")
     fill_in(parser)
-    assert (parser["steps"].value, parser["content"].value) == (3, None)
+    assert (parser["steps"].value, parser["content"].value) == (["3"], None)
 
 
 @pytest.mark.parametrize(
@@ -392,9 +392,11 @@ def _filled(*arguments):
 
 
 def test_flags_of_a_checkpoint_are_taken_if_they_are_of_their_kind(tmp_path):
-    folder = _checkpoint_with(tmp_path / "k", steps=7, style=["s.png"], learning_rate=1, sparkle=True)
+    folder = _checkpoint_with(
+        tmp_path / "k", save_every=7, style=["s.png"], checkpoint_every=1, sparkle=True
+    )
     parser = _filled(f"--resume={folder}")
-    assert (parser["steps"].value, parser["style"].value, parser["learning_rate"].value) == (
+    assert (parser["save_every"].value, parser["style"].value, parser["checkpoint_every"].value) == (
         7,
         ["s.png"],
         1,
@@ -402,7 +404,7 @@ def test_flags_of_a_checkpoint_are_taken_if_they_are_of_their_kind(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "command", [{"steps": "many"}, {"style": 5}, {"style": [5]}, {"zip": "yes"}], ids=str
+    "command", [{"save_every": "many"}, {"steps": 5}, {"style": 5}, {"style": [5]}, {"zip": "yes"}], ids=str
 )
 def test_flags_of_another_kind_are_damage(command, tmp_path):
     folder = _checkpoint_with(tmp_path / "k", **command)
@@ -423,3 +425,19 @@ def test_what_cannot_be_a_folder_holds_no_checkpoint(name, tmp_path, monkeypatch
     Path("l").symlink_to("l")
     with pytest.raises(FileError, match="holds no checkpoint"):
         _filled(f"--resume={name}")
+
+
+def test_a_sweep_of_a_table_goes_on_from_anywhere(pair, tmp_path, monkeypatch, capsys):
+    """The table and the pictures are kept by their full paths, except those that the table names."""
+    del pair
+    Path("points.csv").write_text("content,tv_weight\nc.png,1\nc.png,2\n")
+    given = ("--points=points.csv", "--style=s.png", *QUICK, "--batch=1")
+    job = to_job(parsed(*given).flag_values_dict())
+    command = command_of(parsed(*given).flag_values_dict(), job, "out")
+    assert command["points"] == str(tmp_path / "points.csv")
+    assert (command["content"], command["style"]) == (None, [str(tmp_path / "s.png")])
+    with monkeypatch.context() as patch:
+        stop_at(patch, 4, of="show_items", number=signal.SIGINT, when=lambda progress: progress.items_done)
+        assert run(*given, "--output=sweep") == 130
+    assert run("--resume=sweep", "--quiet") == 0
+    assert len(list(Path("sweep").glob("tv_weight=*.png"))) == 2

@@ -13,7 +13,7 @@ CASES = [
     refused("numbers: size a unit", "--size=24px", says="size"),
     refused("numbers: size of 400 digits", f"--size={'9' * 400}", says="size must be"),
     refused("numbers: size of 5000 digits", f"--size={'9' * 5000}", says="size"),
-    refused("numbers: size with thousands", "--size=1,024", says="size"),
+    refused("numbers: size with thousands", "--size=1'024", says="size"),
     refused("numbers: size a Roman numeral", "--size=Ⅻ", says="size"),
     painted("numbers: size hexadecimal", "--size=0x20"),
     painted("numbers: size with spaces", "--size= 32 "),

@@ -49,7 +49,7 @@ CASES = [
     _shown("syntax: help in the midst of mistakes", "--help", "c.png"),
     _shown("syntax: help and unpaintable values", "--steps=0", "--help"),
     _shown("syntax: help beside a run that is not there", "--help", "--resume=none"),
-    refused("syntax: a list with a quote left open", '--content_layers="luma1', says="content_layers"),
+    refused("syntax: a list with a quote left open", '--content_layers="luma1', says="luma1"),
     _shown("syntax: version beside other flags", "--version", "--content=none.png"),
     _raw("syntax: help that is no boolean", "--help=please", says="help"),
     refused(

@@ -1,9 +1,11 @@
 import pytest
 
-from jax_nst import Config, Grid
-from jax_nst.sweeps.grid import make_items
+from jax_nst import METRICS, Config, Grid
+from jax_nst.losses import CONTENT_TERMS, STYLE_TERMS
+from jax_nst.sweeps.grid import COLUMNS, make_items
 from jax_nst.sweeps.labels import (
     axis_labels,
+    column_of,
     file_names,
     item_labels,
     number_labels,
@@ -109,3 +111,44 @@ def test_safe_replaces_reserved_characters():
 def test_labels_can_be_encoded_whatever_the_names_are():
     labels = picture_labels(["a\udcff.png", "b\udcfe.png"])
     assert labels == ["a\\udcff", "b\\udcfe"]
+
+
+def test_every_kind_of_value_has_a_label():
+    grid = Grid(
+        style_loss=("gram", "gram:2,moments"),
+        style_layers=(None, "relu1_1,relu2_1"),
+        scales=("auto", 2),
+        precision=("float32", "bfloat16"),
+        style_size=(None, 64),
+        size=(32, 64),
+        zip=True,
+    )
+    _, axes, names = named(grid)
+    assert {name: list(labels.values()) for name, labels in axes.items()} == {
+        "style_loss": ["gram", "gram:2,moments"],
+        "style_layers": ["default", "relu1_1,relu2_1"],
+        "scales": ["auto", "2"],
+        "precision": ["float32", "bfloat16"],
+        "style_size": ["default", "64"],
+        "size": ["32", "64"],
+    }
+    assert "style_loss=gram_2,moments__style_layers=relu1_1,relu2_1__" in names[1]
+
+
+def test_no_column_has_the_name_of_another():
+    columns = [column_of(name) for name in COLUMNS]
+    results = [
+        "item",
+        "key",
+        "steps",
+        "best_step",
+        "seconds",
+        "batch",
+        "devices",
+        "file",
+        "status",
+        *METRICS,
+    ]
+    terms = {"total", "content", "style", "tv", *STYLE_TERMS, *CONTENT_TERMS}
+    losses = [f"{name}_loss" for name in terms]
+    assert len({*columns, *results, *losses}) == len(columns) + len(results) + len(losses)

@@ -1,16 +1,18 @@
 import dataclasses
 import hashlib
 
+import jax
+import numpy as np
 import pytest
 from conftest import vgg_params, write_keras3
 
 from jax_nst import Config, load_params, vgg, wavelet
 from jax_nst.models import download
-from jax_nst.models.download import ENVIRONMENT
+from jax_nst.models.download import ENVIRONMENT, DownloadError
 from jax_nst.models.weights import WeightsError
 from jax_nst.runtime.files import sha256
 from jax_nst.runtime.platform import CPU, GPU, TPU, gpu_precision
-from jax_nst.transfer.network import load_network
+from jax_nst.transfer.network import adapted, extractor_of, load_network
 
 SMALL = {"content_layers": ("relu2_1",), "style_layers": ("relu1_1",)}
 
@@ -185,3 +187,55 @@ def test_params_that_do_not_go_deep_enough_are_told():
     params = vgg_params("vgg19", ("relu1_1",))
     with pytest.raises(ValueError, match=r"params have no kernel of conv1_2, but relu1_1, relu2_1 needs"):
         load_network(Config(content_layers=("relu1_1",), style_layers=("relu2_1",)), params=params)
+
+
+# The items of a sweep.
+
+
+def test_params_have_the_layers_of_all_items(tmp_path):
+    write_keras3(tmp_path / "w.h5", vgg_params("vgg19", ("relu3_1",)))
+    config = Config(features="vgg19", weights=str(tmp_path / "w.h5"), **SMALL)
+    deeper = dataclasses.replace(config, style_layers=("relu1_1", "relu3_1"))
+    assert "conv3_1" not in load_network(config).params
+    assert "conv3_1" in load_network(config, others=[config, deeper]).params
+    with pytest.raises(ValueError, match="unknown layer 'relu9_1'"):
+        load_network(config, others=[dataclasses.replace(config, style_layers=("relu9_1",))])
+
+
+@pytest.mark.parametrize("features", ["vgg19-lite", "wavelet"])
+def test_a_network_is_adapted_to_what_each_item_would_load(features):
+    """To the bit, whichever item comes first."""
+    config = Config(features=features)
+    precisions = [dataclasses.replace(config, precision=x) for x in ("bfloat16", "float32", "float16")]
+    poolings = [dataclasses.replace(config, pooling=x, padding="replicate") for x in ("average", "max")]
+    every = precisions if features == "wavelet" else precisions + poolings
+    network = load_network(every[0], others=every, platform=CPU)
+    for each in every:
+        alone = load_network(each, platform=CPU)
+        extractor = extractor_of(network, each, CPU)
+        found = adapted(network, extractor)
+        assert (found.extractor, found.weights_sha256) == (alone.extractor, alone.weights_sha256)
+        jax.tree.map(np.testing.assert_array_equal, found.params, alone.params)
+    own = Config(features=network.extractor)
+    assert extractor_of(network, own, CPU) is network.extractor
+    assert adapted(network, network.extractor) is network
+
+
+def test_recipes_of_several_networks_need_one_named():
+    every = [Config(recipe=recipe) for recipe in ("gatys2015", "sushant097")]
+    message = "one network, but its recipes are gatys2015 of vgg19 and sushant097 of vgg16; name one with"
+    with pytest.raises(ValueError, match=message):
+        load_network(every[0], others=every)
+    params = vgg_params("vgg19", ("relu5_1",))
+    assert load_network(every[0], others=every, params=params).extractor.name == "vgg19"
+
+
+def test_settings_of_any_item_must_be_those_of_its_network():
+    every = [Config(features="wavelet"), Config(features="wavelet", pooling="average")]
+    with pytest.raises(ValueError, match="are those of a VGG, but features are wavelet"):
+        load_network(every[0], others=every)
+    lite = [Config(), Config(style_layers=("relu5_1",))]
+    with pytest.raises(DownloadError):
+        load_network(lite[0], others=lite)
+    with pytest.warns(UserWarning, match="painting with VGG19-lite"):
+        assert load_network(lite[0], others=[Config(pooling="average")]).extractor.name == "vgg19-lite"
