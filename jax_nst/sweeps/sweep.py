@@ -135,7 +135,7 @@ def sweep(
         options: Any = {"batch": batch, "measure": measure, "resume": resume}
         rows = run_in_folder(path, job, network, **options, hooks=Hooks(callback))
         outcomes, measures = _results_in(path, rows)
-        return _stack(job, outcomes, names, measures)
+        return _stack(job, [spread(x, own[x.item], names) for x in outcomes], names, measures)
     if resume:
         raise ValueError("resume goes on with the sweep in a folder; pass that as folder")
     outcomes: list[Outcome] = []
