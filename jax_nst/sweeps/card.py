@@ -1,11 +1,7 @@
 """Summary of one item of a sweep, as the contact sheet and the page show it."""
 
 import dataclasses
-import math
 from collections.abc import Sequence
-
-_THUMBNAIL = 256  # longer side in pixels
-_MANY = 400  # items; with more, thumbnails shrink so that page and memory stay bounded
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +18,8 @@ class Card:
       curve: pairs of step and total loss.
       inputs: keys of the item's content and styles in the inputs, such as `style 1`.
       measures: name -> value, for the saved picture; empty if it was not measured.
+      key: key of the item in the records; empty if it is not known.
+      outside: whether the item is of an earlier grid and not of today's.
     """
 
     item: int
@@ -33,16 +31,13 @@ class Card:
     curve: list[tuple[int, float]]
     inputs: list[str]
     measures: dict[str, float] = dataclasses.field(default_factory=dict)
+    key: str = ""
+    outside: bool = False
 
     @property
     def title(self) -> str:
         """What tells the item apart, in one line."""
         return ", ".join(f"{name}={label}" for name, label in self.labels.items()) or self.file
-
-
-def thumbnail_size(count: int) -> int:
-    """Longer side, in pixels, of each of `count` thumbnails."""
-    return _THUMBNAIL if count <= _MANY else max(96, int(_THUMBNAIL * math.sqrt(_MANY / count)))
 
 
 def input_of(cards: Sequence[Card], name: str, label: str) -> str | None:
@@ -51,3 +46,12 @@ def input_of(cards: Sequence[Card], name: str, label: str) -> str | None:
         return None
     found = next((card for card in cards if card.labels.get(name) == label), None)
     return next((key for key in found.inputs if key.startswith(name)), None) if found else None
+
+
+def axes_of(cards: Sequence[Card]) -> dict[str, list[str]]:
+    """Name of each varied setting -> its labels, both in order of appearance."""
+    axes: dict[str, dict[str, None]] = {}
+    for card in cards:
+        for name, label in card.labels.items():
+            axes.setdefault(name, {})[label] = None
+    return {name: list(labels) for name, labels in axes.items()}

@@ -18,6 +18,7 @@ from jax_nst.runtime.locking import locked
 from jax_nst.runtime.platform import current_platform
 from jax_nst.sweeps.inputs import agreed_sources, load_picture_of
 from jax_nst.sweeps.job import CHECKPOINT, Job
+from jax_nst.sweeps.live import LivePage
 from jax_nst.sweeps.measuring import Measures, measure_files, read_measures
 from jax_nst.sweeps.opening import open_folder
 from jax_nst.sweeps.records import Record, stack_history, write_batch, write_file
@@ -95,12 +96,15 @@ def run_in_folder(
         measure_new = functools.partial(_measure, sweep, measures, rows, hooks.stop)
         measure_new([item for item in records if item not in measures] if measure else [])
         store, begun = _open_checkpoint(checkpoint or Checkpoint(folder / CHECKPOINT), job)
+        todo = _todo(job, records)
+        with distributed.errors_of_all(), _naming_resume(folder):
+            live = LivePage(folder, job, len(todo)) if distributed.is_first() else None
         batches = run_sweep(
             network,
             *agreed_sources(job),
             job.items,
             platform=current_platform(),
-            todo=_todo(job, records),
+            todo=todo,
             batch=batch,
             hooks=hooks,
             store=store,
@@ -113,6 +117,8 @@ def run_in_folder(
                 for item in new:
                     measures.pop(item, None)  # of a picture that was stopped, and is now another
                 measure_new(list(new) if measure else [])
+                if live:
+                    live.add(new.values(), rows)
                 if store and slots and all(item in new for item in chosen) and not _stopped(new):
                     store.remove()
         except BaseException:
@@ -191,7 +197,7 @@ def _finish(
     if records:
         write_results(sweep.folder, sweep.job, rows, sweep.names)
         write_history(sweep.folder, sweep.job, stack_history(sweep.job, records, sweep.names), sweep.names)
-        make_report(sweep.folder)
+    make_report(sweep.folder)
 
 
 def _open_checkpoint(checkpoint: Checkpoint, job: Job) -> tuple[Store | None, Saved | None]:

@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 
 from jax_nst.runtime.files import FileError, remove_leftovers
-from jax_nst.sweeps.job import BATCHES, CHECKPOINT, INPUTS, REPORTS, SETTINGS, Job
+from jax_nst.sweeps.job import BATCHES, CHECKPOINT, INPUTS, REPORTS, SETTINGS, THUMBNAILS, Job
 from jax_nst.sweeps.measuring import read_measures
 from jax_nst.sweeps.records import Record, merged, read_batches, set_aside
 from jax_nst.sweeps.settings import difference, read_settings, write_settings
@@ -39,7 +39,8 @@ def open_folder(
     """
     before = read_settings(folder)
     if before is None:
-        for file in (*REPORTS, *job.files, INPUTS, BATCHES):
+        sheets = sorted(path.name for path in folder.glob("contact_sheet_*.png"))
+        for file in (*REPORTS, *sheets, *job.files, INPUTS, BATCHES, THUMBNAILS):
             if _is_used(folder / file):
                 raise FileError(f"{folder / file}: exists but belongs to no sweep; choose another --output")
         remove_leftovers(folder / BATCHES)
@@ -64,7 +65,7 @@ def open_folder(
 def _set_aside_other_kinds(folder: Path) -> None:
     """Sets aside folders that have the names of files of a sweep, and files that have those of folders."""
     files = [folder / name for name in (*REPORTS, f"{BATCHES}/{SETTINGS}")]
-    folders = [folder / name for name in (INPUTS, BATCHES, CHECKPOINT)]
+    folders = [folder / name for name in (INPUTS, BATCHES, CHECKPOINT, THUMBNAILS)]
     others = [path for path in files if path.is_dir()]
     others += [path for path in folders if os.path.lexists(path) and not path.is_dir()]
     for path in others:
