@@ -88,7 +88,7 @@ def _per_image(axes: Mapping[str, Sequence[str]], count: int, *, paired: bool) -
     if count <= _MOST or paired or math.prod(map(len, axes.values())) != count:
         return _MOST
     whole = 1
-    for labels in reversed(axes.values()):
+    for labels in reversed(list(axes.values())):
         if whole * len(labels) > _MOST:
             break
         whole *= len(labels)

@@ -56,7 +56,7 @@ def save_inputs(folder: Path, job: Job, items: Iterable[int]) -> None:
 
 
 def make_report(
-    folder: Path, *, running: str = "", axes: Mapping[str, Sequence[str]] | None = None
+    folder: Path, *, running: str = "", axes: Mapping[str, Sequence[str]] = {}
 ) -> None:
     """Writes the contact sheet and the page of a sweep from what is in its folder.
 
@@ -84,7 +84,7 @@ def make_report(
     title = sweep.title if running or len(cards) >= sweep.items else f"{sweep.title}: {len(cards)} so far"
     groups = [] if running else [(group, _deviation(folder, cards, group)) for group in group_seeds(cards)]
     known = axes_of(cards)
-    for name, labels in (axes or {}).items():
+    for name, labels in axes.items():
         known[name] = list(dict.fromkeys([*labels, *known.get(name, ())]))
     text = page(
         title,
@@ -118,7 +118,7 @@ def _write_sheets(
     kept = [pair for pair in zip(cards, thumbnails, strict=True) if not pair[0].outside]
     inside, small = [card for card, _ in kept], [thumbnail for _, thumbnail in kept]
     number = 0
-    sheets = contact_sheets(folder, inside, small, inputs, paired=sweep.paired)
+    sheets = contact_sheets(folder, inside, small, inputs, paired=sweep.paired) if inside else ()
     for number, sheet in enumerate(sheets, 1):
         settings = PngImagePlugin.PngInfo()
         settings.add_text("jax_nst", json.dumps({"sweep": sweep.title}))

@@ -102,6 +102,7 @@ def test_files_of_a_sweep(tmp_path, inputs):
             "index.html",
             "inputs",
             "batches",
+            "thumbnails",
         ]
     )
     written = table(folder)

@@ -1,77 +1,18 @@
 """The page of a sweep, as HTML and in a real browser."""
 
-import itertools
-import json
 import re
-import shutil
-from io import BytesIO
 
 import numpy as np
 import pytest
-from conftest import picture
-from PIL import Image
+from browsing import (
+    AXES, INPUTS, SCREENS, box, boxes, cards_and_pictures, choose_panel, colour_of, colours, count, data_of,
+    frames, heads, html_of, items, measured_page, open_page,
+)  # fmt: skip
 
-from jax_nst.images import jpeg_of, save_image
+from jax_nst.images import save_image
 from jax_nst.sweeps.card import Card
 from jax_nst.sweeps.page import page
 from jax_nst.sweeps.thumbnails import Thumbnail
-
-AXES = {"style": ["wave", "starry <b>night"], "style_weight": ["300", "1000", "1e+06"], "seed": ["1", "2"]}
-
-
-def colour_of(number, count=12):
-    return np.array([number / count, 1 - number / count, 0.5], np.float32)
-
-
-def cards_and_pictures(axes=AXES, bad=5):
-    """An item for each point of a grid, each a distinct colour; one failed."""
-    points = list(itertools.product(*axes.values()))
-    cards, pictures = [], []
-    for number, point in enumerate(points):
-        failed = number == bad
-        losses = {"total_loss": 100.0 - number, "style_loss": float(number), "tv_loss": 1.0}
-        curve = [(2 * step, 1000.0 / (step + 1) + number) for step in range(100)]
-        style = list(axes.get("style", [""])).index(point[0]) if "style" in axes else 0
-        cards.append(
-            Card(
-                number + 100,
-                dict(zip(axes, point, strict=True)),
-                "" if failed else f"picture {number}%.png",
-                {} if failed else losses,
-                "failed: p.png: no such image file" if failed else "ok",
-                1.5,
-                [] if failed else curve,
-                ["content 0", f"style {style}"],
-            )
-        )
-        pictures.append(None if failed else np.tile(colour_of(number, len(points)), (40, 60, 1)))
-    return cards, pictures
-
-
-def thumbnail_of(folder, name, pixels):
-    """Writes a thumbnail; None for no picture."""
-    if pixels is None:
-        return None
-    (folder / "thumbnails").mkdir(exist_ok=True)
-    (folder / "thumbnails" / f"{name}.jpg").write_bytes(jpeg_of(pixels, 60))
-    return Thumbnail(f"thumbnails/{name}.jpg", pixels.shape[1], pixels.shape[0])
-
-
-def html_of(folder, axes=AXES, shown=None, *, inputs=True, title="twelve", **options):
-    """The page of cards and pictures, whose thumbnails are written."""
-    cards, pictures = shown or cards_and_pictures(axes)
-    thumbnails = [thumbnail_of(folder, f"{n} #%", pixels) for n, pixels in enumerate(pictures)]
-    sources = INPUTS.items() if inputs else ()
-    small = {name: (f"{name}.png", thumbnail_of(folder, name, pixels)) for name, pixels in sources}
-    return page(title, axes, cards, thumbnails, small, **options)
-
-
-INPUTS = {"content 0": picture(40, 60, 1), "style 0": picture(30, 30, 2), "style 1": picture(50, 30, 3)}
-
-
-def data_of(html):
-    return json.loads(re.findall(r'<script id="data"[^>]*>(.*?)</script>', html, re.DOTALL)[0])
-
 
 def test_the_page_holds_its_data_and_no_picture(tmp_path):
     html = html_of(tmp_path, title="a title <i>")
@@ -105,36 +46,6 @@ def test_names_of_files_cannot_add_to_the_page(browser, tmp_path):
     opened.close()
 
 
-@pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api")
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
-    with sync_api.sync_playwright() as playwright:
-        try:
-            started = playwright.chromium.launch(executable_path=found, args=arguments)
-        except sync_api.Error:
-            pytest.skip("needs Chromium: install it, or run `playwright install chromium`")
-        yield started
-        started.close()
-
-
-SCREENS = {"desktop": (1280, 900), "phone": (390, 844)}
-
-
-def open_page(browser, folder, html, screen="desktop", **options):
-    """Opens a page from disk, and lists what it says and asks for."""
-    (folder / "index.html").write_text(html)
-    width, height = SCREENS[screen]
-    opened = browser.new_page(viewport={"width": width, "height": height}, **options)
-    said, asked = [], []
-    opened.on("console", lambda message: said.append(message.text))
-    opened.on("pageerror", lambda error: said.append(str(error)))
-    opened.on("request", lambda request: asked.append(request.url))
-    opened.goto((folder / "index.html").as_uri())
-    return opened, said, asked
-
-
 @pytest.fixture(params=list(SCREENS))
 def shown(request, browser, tmp_path):
     """Opens the page from disk; fails on console messages, network requests and horizontal overflow."""
@@ -150,37 +61,6 @@ def shown(request, browser, tmp_path):
     # Only the grid may be wider than the screen; it scrolls by itself.
     assert opened.evaluate("document.documentElement.scrollWidth") <= SCREENS[request.param][0] + 1
     opened.close()
-
-
-def colours(image):
-    """Mean colour of a screenshot of an element, in [0, 1]."""
-    return np.asarray(Image.open(BytesIO(image.screenshot())).convert("RGB"), np.float32).mean((0, 1)) / 255
-
-
-def box(element):
-    return element.evaluate("e => e.getBoundingClientRect().toJSON()")
-
-
-def items(shown):
-    return shown.locator("#items .card")
-
-
-def boxes(shown):
-    """The boxes to pick an item."""
-    return shown.locator("#items .card input")
-
-
-def frames(shown):
-    """Lets the page do what it left for the next frame."""
-    shown.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
-
-
-def count(shown):
-    return shown.locator("#count").inner_text()
-
-
-def heads(shown, part):
-    return [text for text in shown.locator(f"{part} th").all_inner_texts() if text]
 
 
 def test_grid_has_an_axis_across_and_one_down(shown):
@@ -390,26 +270,6 @@ def test_a_thumbnail_stands_in_for_a_picture_that_is_missing(browser, tmp_path):
     opened.wait_for_function("document.getElementById('full').src.endsWith('thumbnails/0%20%23%25.jpg')")
     opened.wait_for_function("document.getElementById('full').naturalWidth === 60")
     opened.close()
-
-
-def measured_cards():
-    """All items but one are measured: `content_ssim` rises, `clipped` falls."""
-    cards, pictures = cards_and_pictures()
-    for number, card in enumerate(cards):
-        if card.file:
-            card.measures.update(content_ssim=number / 20, clipped=0.5 - number / 50)
-            card.measures["variation_ratio"] = number / 4
-    return cards, pictures
-
-
-def measured_page(browser, folder, screen="desktop", **options):
-    html = html_of(folder, AXES, measured_cards(), inputs=False)
-    return open_page(browser, folder, html, screen, **options)
-
-
-def choose_panel(opened, panel):
-    opened.check(f"[name=panel][value={panel}]", force=True)
-    frames(opened)
 
 
 @pytest.mark.parametrize("screen", list(SCREENS))

@@ -8,7 +8,10 @@ let heard = false;
 /** Takes in a batch, unless it is known; a call of the script. */
 function progress({ run, batch, done, of, secondsLeft, at, items: added }) {
   heard = true;
-  if (run !== data.running) { location.reload(); return; } // the sweep was begun again
+  if (run !== data.running) { // the sweep was begun again, and its page is about to be written
+    setTimeout(() => location.reload(), 1000 * pollSeconds);
+    return;
+  }
   const left = secondsLeft === null || secondsLeft === undefined ? "" : `, about ${duration(secondsLeft)} left`;
   byId("live").textContent = `running: ${done} of ${of} items${left}; last batch at ${new Date(at * 1000).toLocaleTimeString()}`;
   byId("done").max = of;
