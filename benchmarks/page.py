@@ -71,7 +71,6 @@ def make_folder(folder, items, size):
     for start in range(0, len(job.items), BATCH):
         chosen = range(start, min(start + BATCH, len(job.items)))
         write_batch(folder, job, [records[item] for item in chosen], NAMES)
-    write_results(folder, job, rows, NAMES)
     return job, records, rows
 
 
@@ -95,7 +94,9 @@ def browse(page):
 
     executable = shutil.which("chromium") or shutil.which("google-chrome")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(
+            executable_path=executable, args=["--no-sandbox", "--disable-gpu"]
+        )
         browser.new_page().goto("about:blank")
         opened = browser.new_page(viewport={"width": 1440, "height": 900})
         asked = []
@@ -135,8 +136,11 @@ def main():
         job, records, rows = make_folder(folder, options.items, options.size)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
         seconds = live_seconds(folder, job, records, rows)
+        write_results(folder, job, rows, NAMES)
         tenth = max(1, len(seconds) // 10)
-        first, last = (1000 * statistics.median(part) / BATCH for part in (seconds[:tenth], seconds[-tenth:]))
+        first, last = (
+            1000 * statistics.median(part) / BATCH for part in (seconds[:tenth], seconds[-tenth:])
+        )
         print(f"page while running, ms an item    {first:8.2f}   at first, {last:.2f} at the end")
         print(f"report, s                         {timed(lambda: make_report(folder)):8.2f}")
         after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6

@@ -55,9 +55,7 @@ def save_inputs(folder: Path, job: Job, items: Iterable[int]) -> None:
             save_image(file, shrink(pixels, picture_size(job.config, pixels.shape)))
 
 
-def make_report(
-    folder: Path, *, running: str = "", axes: Mapping[str, Sequence[str]] = {}
-) -> None:
+def make_report(folder: Path, *, running: str = "", axes: Mapping[str, Sequence[str]] = {}) -> None:
     """Writes the contact sheet and the page of a sweep from what is in its folder.
 
     Its settings, table, pictures and inputs are read, and its records if there are any; neither the

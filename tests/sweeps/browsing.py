@@ -136,5 +136,3 @@ def measured_page(browser, folder, screen="desktop", **options):
 def choose_panel(opened, panel):
     opened.check(f"[name=panel][value={panel}]", force=True)
     frames(opened)
-
-

@@ -52,7 +52,9 @@ def add(live, job, folder, chosen, measures=None):
     ]
     for item in chosen:
         save_image(folder / job.files[item], picture(20, 30, item))
-    rows = {item: make_row(job, record, NAMES, measures) for item, record in zip(chosen, records, strict=True)}
+    rows = {
+        item: make_row(job, record, NAMES, measures) for item, record in zip(chosen, records, strict=True)
+    }
     live.add(records, rows)
 
 

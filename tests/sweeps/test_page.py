@@ -5,14 +5,30 @@ import re
 import numpy as np
 import pytest
 from browsing import (
-    AXES, INPUTS, SCREENS, box, boxes, cards_and_pictures, choose_panel, colour_of, colours, count, data_of,
-    frames, heads, html_of, items, measured_page, open_page,
+    AXES,
+    INPUTS,
+    SCREENS,
+    box,
+    boxes,
+    cards_and_pictures,
+    choose_panel,
+    colour_of,
+    colours,
+    count,
+    data_of,
+    frames,
+    heads,
+    html_of,
+    items,
+    measured_page,
+    open_page,
 )  # fmt: skip
 
 from jax_nst.images import save_image
 from jax_nst.sweeps.card import Card
 from jax_nst.sweeps.page import page
 from jax_nst.sweeps.thumbnails import Thumbnail
+
 
 def test_the_page_holds_its_data_and_no_picture(tmp_path):
     html = html_of(tmp_path, title="a title <i>")
@@ -67,7 +83,7 @@ def test_grid_has_an_axis_across_and_one_down(shown):
     assert heads(shown, "thead") == ["style_weight = 300", "style_weight = 1000", "style_weight = 1e+06"]
     assert heads(shown, "tbody") == ["wave", "starry <b>night"]
     assert items(shown).count() == 12
-    assert shown.locator(".card .none").inner_text() == "failed: p.png: no such image file"
+    assert shown.locator(".card .none").text_content() == "failed: p.png: no such image file"
     np.testing.assert_allclose(colours(items(shown).locator("img").first), [0, 1, 0.5], atol=0.05)
     shown.select_option("#across", "seed")
     shown.select_option("#down", "style_weight")

@@ -8,8 +8,19 @@ import json
 import numpy as np
 import pytest
 from browsing import (
-    AXES, SCREENS, boxes, cards_and_pictures, choose_panel, count, frames, html_of, items,
-    measured_cards, measured_page, open_page, thumbnail_of,
+    AXES,
+    SCREENS,
+    boxes,
+    cards_and_pictures,
+    choose_panel,
+    count,
+    frames,
+    html_of,
+    items,
+    measured_cards,
+    measured_page,
+    open_page,
+    thumbnail_of,
 )  # fmt: skip
 from conftest import picture
 
@@ -297,7 +308,9 @@ def test_a_page_of_another_run_is_read_anew(browser, tmp_path):
 
 def test_a_running_page_alone_says_what_it_lacks(browser, tmp_path):
     opened, _, _ = open_page(browser, tmp_path, html_of(tmp_path, running="abc"))
-    opened.wait_for_function("document.getElementById('live').textContent.includes('is not beside this page')")
+    opened.wait_for_function(
+        "document.getElementById('live').textContent.includes('is not beside this page')"
+    )
     assert items(opened).count() == 12
     opened.close()
 

@@ -18,14 +18,30 @@ function matcher(text) {
 
 /* Arrangement */
 
-/** The items as a wrapped list, each with the labels that no head says. */
-function list(numbers, said = []) {
+const rowsOfPart = 6; // the browser lays out, draws and loads parts of this many rows only near the window
+
+/** The items as a wrapped list in parts, each with the labels that no head says. */
+function list(numbers, said = [], perRow = columnCount()) {
   for (const number of numbers) {
     const left = Object.entries(items[number].labels).filter(([name]) => !said.includes(name));
     card(number).querySelector(".labels").textContent = words(Object.fromEntries(left));
   }
   shown.push(...numbers);
-  return make("div", { className: "list" }, ...numbers.map(card));
+  const parts = [];
+  for (let start = 0; start < numbers.length; start += perRow * rowsOfPart) {
+    const part = make("div", { className: "part" }, ...numbers.slice(start, start + perRow * rowsOfPart).map(card));
+    part.style.setProperty("--rows", Math.ceil(part.childElementCount / perRow));
+    parts.push(part);
+  }
+  return make("div", { className: "list" }, ...parts);
+}
+
+/** How many cards fit side by side; also sets the height that a card probably has. */
+function columnCount() {
+  const width = parseFloat(getComputedStyle(byId("measure")).width);
+  const [, across, tall] = items.find((item) => item.thumbnail)?.thumbnail ?? ["", 1, 1];
+  byId("items").style.setProperty("--tall", `${Math.round((width * tall) / across + (byId("seeds").checked ? width + 90 : 62))}px`);
+  return Math.max(1, Math.floor((byId("items").clientWidth - 16) / (width + 8)));
 }
 
 /** Label -> numbers of its items, in the order of the axis. */
@@ -48,9 +64,17 @@ function table(across, down, numbers) {
   const rows = byLabel(down, numbers).map(([label, row]) => {
     const cells = new Map(byLabel(across, row));
     return make("tr", {}, make("th", { scope: "row" }, head(down, label, row[0])),
-      ...columns.map(([column]) => make("td", {}, list(cells.get(column) ?? [], [across, down]))));
+      ...columns.map(([column]) => make("td", {}, list(cells.get(column) ?? [], [across, down], 1))));
   });
-  return make("table", {}, make("thead", {}, make("tr", {}, make("th"), ...top)), make("tbody", {}, ...rows));
+  const whole = make("table", { className: "crossed" }, make("thead", {}, make("tr", {}, make("th"), ...top)), make("tbody", {}, ...rows));
+  const longest = Math.max(...byLabel(down, numbers).map(([label, [first]]) => head(down, label, first).textContent.length));
+  whole.style.setProperty("--columns", columns.length);
+  whole.style.setProperty("--head", `min(${Math.max(8, longest + 2)}ch, var(--card))`);
+  for (const row of rows) {
+    const tallest = Math.max(...[...row.cells].slice(1).map((one) => one.querySelectorAll(".card").length));
+    row.style.setProperty("--rows", Math.max(1, tallest));
+  }
+  return whole;
 }
 
 function groups(name, numbers) {
@@ -139,7 +163,7 @@ function view(position) {
 
 /** How many pictures stand side by side. */
 function perRow() {
-  const tops = shown.map((number) => card(number).getBoundingClientRect().top);
+  const tops = shown.slice(0, 200).map((number) => card(number).getBoundingClientRect().top);
   const next = tops.findIndex((top) => top !== tops[0]);
   return next < 0 ? shown.length : next;
 }
@@ -191,10 +215,11 @@ function choices() {
   options("across", names, across);
   options("down", names, down);
   options("sort", ["", ...quantities()], "", spaced);
-  const measured = ["content_ssim", "style_distance_vgg", "style_distance_wavelet"].filter((name) => quantities().includes(name));
-  const [x, y] = [...measured.slice(0, measured.length < 2 ? 0 : 2), "content_loss", "style_loss"].filter((name) => plottable().includes(name));
-  options("x", plottable(), x ?? plottable()[0] ?? "", spaced);
-  options("y", plottable(), y ?? plottable()[1] ?? "", spaced);
+  const known = plottable();
+  const pairs = [["content_ssim", "style_distance_vgg"], ["content_ssim", "style_distance_wavelet"], ["content_loss", "style_loss"]];
+  const [x = "", y = x] = pairs.find((pair) => pair.every((name) => known.includes(name))) ?? known;
+  options("x", known, x, spaced);
+  options("y", known, y, spaced);
   options("colour", names, data.axes.find(({ name, labels }) => name !== "seed" && labels.length > 1)?.name ?? "");
   byId("over-seeds").hidden = data.groups.length === 0;
   byId("parallel").hidden = data.axes.filter(({ labels }) => labels.length > 1).length < 2;
@@ -233,6 +258,8 @@ for (const type of ["down", "move", "up"]) {
 byId("plot").onpointerleave = () => tip(-1);
 byId("plot").onpointercancel = () => { lasso = drag = null; redraw(); };
 new ResizeObserver(redraw).observe(byId("drawing"));
+let fitting = columnCount();
+new ResizeObserver(oncePerFrame(() => { if (columnCount() !== fitting) { fitting = columnCount(); render(); } })).observe(byId("grid"));
 byId("picked").open = matchMedia("(min-width: 801px)").matches;
 new ResizeObserver(oncePerFrame(drawFrame)).observe(byId("curves"));
 document.addEventListener("keydown", (event) => {

@@ -67,7 +67,7 @@ function drawColumn({ name, x, part, top, bottom }, y) {
   const [low, high] = brushes.get(name) ?? [0, 0];
   return [
     draw("line", { class: "column", x1: x, x2: x, y1: top, y2: bottom }),
-    ...part.ticks.map(([at, text]) => draw("text", { class: "halo", x: x - 5, y: y(at) + 4, "text-anchor": "end" }, text.length > 15 ? `${text.slice(0, 8)}…${text.slice(-6)}` : text)),
+    ...part.ticks.map(([at, text]) => draw("text", { class: "halo", x: x - 5, y: y(at) + 4, "text-anchor": "end" }, text.length > 13 ? `${text.slice(0, 6)}…${text.slice(-6)}` : text)),
     ...halves(spaced(name)).map((text, row) => draw("text", { class: "title", x, y: 12 + 14 * row, "text-anchor": "middle" }, text)),
     draw("text", { class: "better", x, y: 41, "text-anchor": "middle" }, directed(name) ? direction(name) : "set"),
     ...(high > low ? [draw("rect", { class: "brush", x: x - 8, width: 16, y: y(high), height: y(low) - y(high) })] : []),
