@@ -51,7 +51,7 @@ SCROLL = """(frames) => new Promise((done) => {
 
 def make_folder(folder, items, size):
     """The pictures, records and table of a sweep; returns its job, records and rows."""
-    grid = Grid(style_weight=tuple(range(1, 1 + items // 50)), seed=range(50))
+    grid = Grid(style_weight=tuple(range(1, 1 + items // 50)), seed=tuple(range(50)))
     job = make_job(["c.png"], ["s.png"], grid, Config(steps=STEPS, init="noise", features="wavelet"))
     rng = np.random.default_rng(0)
     (folder / "batches").mkdir()

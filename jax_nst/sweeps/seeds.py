@@ -84,7 +84,7 @@ def deviation_of(pictures: Iterable[np.ndarray]) -> np.ndarray | None:
     Returns:
       The deviation; None of fewer than two pictures.
     """
-    count, mean, squares = 0, np.float32(0), np.float32(0)
+    count, mean, squares = 0, np.zeros((1, 1, 1), np.float32), np.zeros((1, 1), np.float32)
     for pixels in pictures:
         if count and pixels.shape != mean.shape:
             continue
@@ -94,7 +94,7 @@ def deviation_of(pictures: Iterable[np.ndarray]) -> np.ndarray | None:
         squares = squares + np.einsum("hwc,hwc->hw", change, change) * (1 - 1 / count)
         change /= count
         mean = np.add(mean, change, out=change)
-    return None if count < 2 else np.sqrt(squares / ((count - 1) * np.shape(mean)[-1]))
+    return None if count < 2 else np.sqrt(squares / ((count - 1) * mean.shape[-1]))
 
 
 def make_deviation(folder: Path, files: Iterable[str], name: str) -> Deviation | None:

@@ -11,7 +11,7 @@ from jax_nst.sweeps.job import make_job
 from jax_nst.sweeps.live import LivePage
 from jax_nst.sweeps.records import Record
 from jax_nst.sweeps.report import make_report
-from jax_nst.sweeps.tables import make_row
+from jax_nst.sweeps.tables import make_row, write_results
 from jax_nst.transfer.outcome import Outcome
 
 NAMES = ("total", "content", "style", "tv")
@@ -55,6 +55,7 @@ def add(live, job, folder, chosen, measures=None):
     rows = {
         item: make_row(job, record, NAMES, measures) for item, record in zip(chosen, records, strict=True)
     }
+    write_results(folder, job, rows, NAMES)
     live.add(records, rows)
 
 
