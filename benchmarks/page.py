@@ -6,7 +6,8 @@
 Makes a folder as a sweep leaves it, with pictures of noise, losses, measures and curves; writes its report
 and the calls of a running sweep; and opens the page in headless Chromium, by Playwright. Frames are the
 times between two calls of `requestAnimationFrame` while the page scrolls by 120 px a frame. Chromium has no
-GPU here, so it draws on the processor.
+GPU here, so it draws on the processor. "CPU" is the time of the page's main thread on a processor, which
+a machine that is shared changes least.
 """
 
 import argparse
@@ -99,6 +100,8 @@ def browse(page):
         )
         browser.new_page().goto("about:blank")
         opened = browser.new_page(viewport={"width": 1440, "height": 900})
+        session = opened.context.new_cdp_session(opened)
+        session.send("Performance.enable", {"timeDomain": "threadTicks"})
         asked = []
         opened.on("request", lambda request: asked.append(request.url))
         began = time.perf_counter()
@@ -106,19 +109,29 @@ def browse(page):
         opened.wait_for_function(
             "[...document.querySelectorAll('#items img')].slice(0, 4).every((image) => image.naturalWidth)"
         )
-        print(f"opened, first pictures shown      {time.perf_counter() - began:8.2f} s")
+        seconds, busy = time.perf_counter() - began, busy_seconds(session)
+        print(f"opened, first pictures shown      {seconds:8.2f} s, CPU {busy:.2f} s")
         loaded = [url for url in asked if "/thumbnails/" in url]
         nodes = opened.evaluate("document.querySelectorAll('*').length")
         print(f"pictures loaded, elements         {len(loaded):8d}   {nodes}")
+        busy = busy_seconds(session)
         times = sorted(opened.evaluate(SCROLL, 300)[1:])
+        busy = 1000 * (busy_seconds(session) - busy) / 300
         print(
             f"frame while scrolling, ms         {statistics.median(times):8.1f}   median, "
-            f"{times[int(0.95 * len(times))]:.0f} at 95 %, {times[-1]:.0f} at most"
+            f"{times[int(0.95 * len(times))]:.0f} at 95 %, {times[-1]:.0f} at most; CPU {busy:.1f}"
         )
         for panel in ("scatter", "parallel", "table"):
+            busy = busy_seconds(session)
             seconds = timed(lambda: draw(opened, panel))  # noqa: B023
-            print(f"{panel:33s} {seconds:8.2f} s")
+            print(f"{panel:33s} {seconds:8.2f} s, CPU {busy_seconds(session) - busy:.2f} s")
         browser.close()
+
+
+def busy_seconds(session):
+    """Seconds that the main thread of the page has been at work on a processor."""
+    found = session.send("Performance.getMetrics")["metrics"]
+    return next(one["value"] for one in found if one["name"] == "TaskDuration")
 
 
 def draw(opened, panel):
