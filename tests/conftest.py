@@ -51,6 +51,21 @@ def _no_weights_of_this_machine(monkeypatch, tmp_path):
     monkeypatch.setattr(download, "_download", refuse)
 
 
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, which opens the page of a sweep."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+    with sync_api.sync_playwright() as playwright:
+        try:
+            started = playwright.chromium.launch(executable_path=found, args=arguments)
+        except sync_api.Error:
+            pytest.skip("needs Chromium: install it, or run `playwright install chromium`")
+        yield started
+        started.close()
+
+
 @pytest.fixture
 def server(monkeypatch):
     """A server on this machine: path -> bytes, or a number of seconds to say nothing."""

@@ -1,11 +1,7 @@
 """Summary of one item of a sweep, as the contact sheet and the page show it."""
 
 import dataclasses
-import math
 from collections.abc import Sequence
-
-_THUMBNAIL = 256  # longer side in pixels
-_MANY = 400  # items; with more, thumbnails shrink so that page and memory stay bounded
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,14 +40,18 @@ class Card:
         return ", ".join(f"{name}={label}" for name, label in self.labels.items()) or self.file
 
 
-def thumbnail_size(count: int) -> int:
-    """Longer side, in pixels, of each of `count` thumbnails."""
-    return _THUMBNAIL if count <= _MANY else max(96, int(_THUMBNAIL * math.sqrt(_MANY / count)))
-
-
 def input_of(cards: Sequence[Card], name: str, label: str) -> str | None:
     """Key of the content or style that a label of the axis `name` stands for; None for other axes."""
     if name not in ("content", "style"):
         return None
     found = next((card for card in cards if card.labels.get(name) == label), None)
     return next((key for key in found.inputs if key.startswith(name)), None) if found else None
+
+
+def axes_of(cards: Sequence[Card]) -> dict[str, list[str]]:
+    """Name of each varied setting -> its labels, both in order of appearance."""
+    axes: dict[str, dict[str, None]] = {}
+    for card in cards:
+        for name, label in card.labels.items():
+            axes.setdefault(name, {})[label] = None
+    return {name: list(labels) for name, labels in axes.items()}

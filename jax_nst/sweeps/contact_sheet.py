@@ -1,20 +1,21 @@
-"""Contact sheet of a sweep: all pictures on one image of bounded size, labelled."""
+"""Contact sheet of a sweep: all pictures, labelled, on images of bounded size."""
 
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from io import BytesIO
+from pathlib import Path
 from typing import NamedTuple
 
 from PIL import Image, ImageDraw, ImageOps
 
 from jax_nst.images import fit_size
-from jax_nst.sweeps.card import Card, input_of
+from jax_nst.sweeps.card import Card, axes_of, input_of
 from jax_nst.sweeps.fonts import LINE, fit_text, legible
+from jax_nst.sweeps.thumbnails import Thumbnail
 
 _MAX_WIDTH = 4000  # pixels
 _MAX_AREA = 32_000_000  # pixels; 96 MB
-_MOST = 5000  # pictures
+_MOST = 1000  # pictures on an image
 _SIDES = (256, 192, 144, 112, 88, 68, 48)  # longer sides of a thumbnail, in pixels; the largest that fits
 _LABEL = 120  # pixels that a caption may have beside a narrower thumbnail
 _ROW_LABEL = 240
@@ -34,48 +35,67 @@ class _Layout(NamedTuple):
     height: int
     texts: list[tuple[int, int, str, float]]
     """Left, top, text, and the width that it is cut to."""
-    pictures: list[tuple[int, int, Cell, bytes | None]]
-    """Left, top, place, and a JPEG; None for a grey place."""
+    pictures: list[tuple[int, int, Cell, Thumbnail | None]]
+    """Left, top, place, and what is drawn there; None for a grey place."""
 
     @property
     def fits(self) -> bool:
         return self.width <= _MAX_WIDTH and self.width * self.height <= _MAX_AREA
 
 
-def contact_sheet(
-    axes: Mapping[str, Sequence[str]],
+def contact_sheets(
+    folder: Path,
     cards: Sequence[Card],
-    thumbnails: Sequence[bytes | None],
-    inputs: Mapping[str, bytes],
+    thumbnails: Sequence[Thumbnail | None],
+    inputs: Mapping[str, Thumbnail],
     *,
     paired: bool,
-) -> Image.Image:
-    """Draws all pictures of a sweep.
+) -> Iterator[Image.Image]:
+    """Draws all pictures of a sweep, on as many images as they need.
 
     Of two axes or more, the longest runs across, wrapped where it is too long, and the second longest
     down; each combination of the others is a block below the last. Otherwise pictures are drawn in rows,
-    each above its labels. Thumbnails are as large as the size of the sheet allows.
+    each above its labels. Thumbnails are as large as the size of an image allows.
 
     Args:
-      axes: name of each varied setting -> its labels.
+      folder: of the sweep.
       cards: one per item.
-      thumbnails: one per item, as JPEG; None for an item without a picture.
-      inputs: `content 0`, `style 1` and so on -> JPEG, drawn beside their labels.
+      thumbnails: one per item; None for an item without a picture.
+      inputs: `content 0`, `style 1` and so on -> thumbnail, drawn beside their labels.
       paired: whether values were combined pairwise instead of as a grid.
+
+    Yields:
+      An image of the next items; at least one.
     """
-    first = list(zip(cards, thumbnails, strict=True))[:_MOST]
-    layouts = itertools.chain(
-        () if paired or len(axes) < 2 or len(first) < len(cards) else _tables(axes, first, inputs),
-        _captioned(first),
-    )
-    layout = next(layout for layout in layouts if layout.fits)
-    if len(first) < len(cards):
-        layout.texts.append((_GAP, layout.height, f"the first {len(first)} of {len(cards)}", _MAX_WIDTH))
-        layout = layout._replace(height=layout.height + LINE)
-    return _draw(layout)
+    shown = list(zip(cards, thumbnails, strict=True))
+    most = _per_image(axes_of(cards), len(cards), paired=paired)
+    for start in range(0, max(1, len(shown)), most):
+        part = shown[start : start + most]
+        axes = axes_of([card for card, _ in part])
+        layouts = itertools.chain(
+            () if paired or len(axes) < 2 else _tables(axes, part, inputs), _captioned(part)
+        )
+        layout = next(layout for layout in layouts if layout.fits)
+        if len(part) < len(shown):
+            text = f"pictures {start + 1} to {start + len(part)} of {len(shown)}"
+            layout.texts.append((_GAP, layout.height, text, layout.width - 2 * _GAP))
+            layout = layout._replace(height=layout.height + LINE + _GAP)
+        yield _draw(folder, layout)
 
 
-Shown = Sequence[tuple[Card, bytes | None]]
+def _per_image(axes: Mapping[str, Sequence[str]], count: int, *, paired: bool) -> int:
+    """How many items an image has: of a grid, all combinations of as many of its fastest axes as fit."""
+    if count <= _MOST or paired or math.prod(map(len, axes.values())) != count:
+        return _MOST
+    whole = 1
+    for labels in reversed(list(axes.values())):
+        if whole * len(labels) > _MOST:
+            break
+        whole *= len(labels)
+    return whole * (_MOST // whole)
+
+
+Shown = Sequence[tuple[Card, Thumbnail | None]]
 """What is drawn of each item."""
 
 
@@ -101,9 +121,9 @@ def _rows(title: str, captions: list[list[str]], shown: Shown, cell: Cell, width
     layout = _Layout(_GAP + step_x * columns, top + step_y * rows, [], [])
     if title:
         layout.texts.append((_GAP, _GAP // 2, title, layout.width - 2 * _GAP))
-    for index, (lines, (_, jpeg)) in enumerate(zip(captions, shown, strict=True)):
+    for index, (lines, (_, thumbnail)) in enumerate(zip(captions, shown, strict=True)):
         x, y = _GAP + step_x * (index % columns), top + step_y * (index // columns)
-        layout.pictures.append((x, y, cell, jpeg))
+        layout.pictures.append((x, y, cell, thumbnail))
         below = y + cell[0] + _GAP // 2
         layout.texts.extend((x, below + LINE * line, text, width) for line, text in enumerate(lines))
     return layout
@@ -123,11 +143,11 @@ def _label(name: str, label: str) -> str:
 
 
 def _tables(
-    axes: Mapping[str, Sequence[str]], shown: Shown, inputs: Mapping[str, bytes]
+    axes: Mapping[str, Sequence[str]], shown: Shown, inputs: Mapping[str, Thumbnail]
 ) -> Iterator[_Layout]:
     """Layouts with an axis across and one down, ever smaller ones; maybe none that fits."""
     across, down, *others = sorted(axes, key=lambda name: len(axes[name]), reverse=True)
-    found = {tuple(sorted(card.labels.items())): jpeg for card, jpeg in shown}
+    found = {tuple(sorted(card.labels.items())): thumbnail for card, thumbnail in shown}
     cards = [card for card, _ in shown]
     small = {
         (name, x): inputs.get(input_of(cards, name, x) or "") for name in (across, down) for x in axes[name]
@@ -158,10 +178,10 @@ class _Block(NamedTuple):
     across: tuple[str, list[str]]
     down: tuple[str, list[str]]
     fixed: dict[str, str]
-    found: Mapping[tuple[tuple[str, str], ...], bytes | None]
-    """Sorted pairs of name and label -> JPEG."""
-    small: Mapping[tuple[str, str], bytes | None]
-    """Name and label -> JPEG of the content or style they stand for."""
+    found: Mapping[tuple[tuple[str, str], ...], Thumbnail | None]
+    """Sorted pairs of name and label -> the picture."""
+    small: Mapping[tuple[str, str], Thumbnail | None]
+    """Name and label -> the content or style they stand for."""
     cell: Cell
     left: int
     """Pixels that the labels of rows take."""
@@ -181,8 +201,8 @@ def _add_block(layout: _Layout, block: _Block) -> _Layout:
         heads = columns
     if any(block.small[across, label] for label in columns):
         for x, label in enumerate(columns):
-            if jpeg := block.small[across, label]:
-                layout.pictures.append((block.left + x * (width + _GAP), y, place, jpeg))
+            if small := block.small[across, label]:
+                layout.pictures.append((block.left + x * (width + _GAP), y, place, small))
         y += place[0] + _GAP // 2
     for x, head in enumerate(heads):
         layout.texts.append((block.left + x * (width + _GAP), y, head, width))
@@ -190,8 +210,8 @@ def _add_block(layout: _Layout, block: _Block) -> _Layout:
     step = _GAP + max(height, LINE + (place[0] if any(block.small[down, row] for row in rows) else 0))
     for row in rows:
         layout.texts.append((_GAP, y, _label(down, row), block.left - 2 * _GAP))
-        if jpeg := block.small[down, row]:
-            layout.pictures.append((_GAP, y + LINE, place, jpeg))
+        if small := block.small[down, row]:
+            layout.pictures.append((_GAP, y + LINE, place, small))
         for x, column in enumerate(columns):
             key = tuple(sorted({**block.fixed, across: column, down: row}.items()))
             layout.pictures.append((block.left + x * (width + _GAP), y, block.cell, block.found.get(key)))
@@ -207,28 +227,23 @@ def _small_place(cell: Cell) -> Cell:
 
 def _cells(shown: Shown) -> Iterator[Cell]:
     """Places for any thumbnail, ever smaller ones."""
-    shapes = [_shape(jpeg) for _, jpeg in shown if jpeg is not None] or [(_SIDES[0], _SIDES[0])]
+    shapes = {(small.height, small.width) for _, small in shown if small} or {(_SIDES[0], _SIDES[0])}
     for side in _SIDES:
-        fitted = {fit_size(shape, min(side, max(shape))) for shape in set(shapes)}
+        fitted = {fit_size(shape, min(side, max(shape))) for shape in shapes}
         yield max(height for height, _ in fitted), max(width for _, width in fitted)
 
 
-def _shape(jpeg: bytes) -> Cell:
-    with Image.open(BytesIO(jpeg)) as image:
-        return image.height, image.width
-
-
-def _draw(layout: _Layout) -> Image.Image:
+def _draw(folder: Path, layout: _Layout) -> Image.Image:
     """Decodes one thumbnail after the other."""
     sheet = Image.new("RGB", (layout.width, layout.height), _PAPER)
     draw = ImageDraw.Draw(sheet)
-    for x, y, (height, width), jpeg in layout.pictures:
-        if jpeg is None:
+    for x, y, (height, width), thumbnail in layout.pictures:
+        if thumbnail is None:
             draw.rectangle((x, y, x + width - 1, y + height - 1), _MISSING)
             none = fit_text("none", width - _GAP)
             draw.text((x + _GAP // 2, y + _GAP // 2), none.text, _INK, none.font)
             continue
-        with Image.open(BytesIO(jpeg)) as image:
+        with Image.open(folder / thumbnail.file) as image:
             sheet.paste(ImageOps.contain(image, (width, height), Image.Resampling.LANCZOS), (x, y))
     for x, y, text, width in layout.texts:
         fitted = fit_text(text, width)

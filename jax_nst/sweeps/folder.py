@@ -20,6 +20,7 @@ from jax_nst.sweeps.entries import Entries, Entry, loss_names
 from jax_nst.sweeps.inputs import agreed_sources, load_picture_of
 from jax_nst.sweeps.job import CHECKPOINT, Job
 from jax_nst.sweeps.keys import identify_pictures
+from jax_nst.sweeps.live import LivePage
 from jax_nst.sweeps.measuring import Measures, measure_files, read_measures
 from jax_nst.sweeps.opening import Opened, open_folder
 from jax_nst.sweeps.records import Record, write_batch, write_file
@@ -95,11 +96,14 @@ def run_in_folder(
         measure_new = functools.partial(_measure, sweep, measures, rows, hooks.stop)
         measure_new([key for key in records if records[key].file not in measures] if measure else [])
         store, begun = open_checkpoint(checkpoint or Checkpoint(folder / CHECKPOINT), sweep.keys)
+        todo = _todo(sweep, records)
+        with distributed.errors_of_all(), _naming_resume(folder):
+            live = LivePage(folder, sweep.entries, len(todo)) if distributed.is_first() else None
         batches = run_sweep(
             network,
             *agreed_sources(job),
             platform=current_platform(),
-            todo=_todo(sweep, records),
+            todo=todo,
             batch=batch,
             hooks=hooks,
             store=store,
@@ -112,6 +116,8 @@ def run_in_folder(
                 for record in new.values():
                     measures.pop(record.file, None)  # of a picture that was stopped, and is now another
                 measure_new(list(new) if measure else [])
+                if live:
+                    live.add(new, rows)
                 if store and slots and len(new) == len(chosen) and not _stopped(new):
                     store.remove()
         except BaseException:
@@ -214,7 +220,7 @@ def _finish(
     if records:
         write_results(sweep.folder, sweep.entries, rows)
         write_history(sweep.folder, sweep.entries, records)
-        make_report(sweep.folder)
+    make_report(sweep.folder)
 
 
 def _todo(sweep: _Sweep, records: Mapping[str, Record]) -> list[int]:

@@ -1,6 +1,7 @@
 """Definition of a sweep on disk."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,9 +14,21 @@ RESULTS, SETTINGS, HISTORY = "results.csv", "settings.json", "history.npz"
 CONTACT_SHEET, PAGE = "contact_sheet.png", "index.html"
 SWEEP = "sweep"
 """Name of the folder, unless it is given."""
-INPUTS, BATCHES, CHECKPOINT = "inputs", "batches", "checkpoint"  # folders
-REPORTS = (RESULTS, SETTINGS, HISTORY, CONTACT_SHEET, PAGE)
-"""Files of a sweep beside its pictures."""
+INPUTS, BATCHES, CHECKPOINT, THUMBNAILS = "inputs", "batches", "checkpoint", "thumbnails"  # folders
+PROGRESS = "progress.js"
+"""What the page of a running sweep reads; removed at the end."""
+REPORTS = (RESULTS, SETTINGS, HISTORY, CONTACT_SHEET, PAGE, PROGRESS)
+"""Files of a sweep beside its pictures, and further pages of the contact sheet: see `is_report`."""
+
+
+def sheet_name(number: int) -> str:
+    """File name of a page of the contact sheet, from 1."""
+    return CONTACT_SHEET if number == 1 else f"contact_sheet_{number}.png"
+
+
+def is_report(name: str) -> bool:
+    """Whether a file of this name is written beside the pictures of a sweep."""
+    return name in REPORTS or bool(re.fullmatch(r"contact_sheet_[1-9][0-9]*\.png", name))
 
 
 class Job(NamedTuple):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from jax_nst.runtime.files import FileError, remove_leftovers
 from jax_nst.sweeps.entries import Entries, Entry, make_entries, outside, read_entries, write_entries
-from jax_nst.sweeps.job import BATCHES, CHECKPOINT, INPUTS, REPORTS, RESULTS, SETTINGS, Job
+from jax_nst.sweeps.job import BATCHES, CHECKPOINT, INPUTS, REPORTS, RESULTS, SETTINGS, THUMBNAILS, Job
 from jax_nst.sweeps.keys import Identity, item_keys
 from jax_nst.sweeps.measuring import read_measures
 from jax_nst.sweeps.records import Record, Records, batch_files, merged, read_batches, set_aside
@@ -102,7 +102,8 @@ def open_folder(
 
 def check_unused(folder: Path, files: Sequence[str]) -> None:
     """Raises FileError if a folder without a sweep holds files that a sweep would replace."""
-    for file in (*REPORTS, *files, INPUTS, BATCHES):
+    sheets = sorted(path.name for path in folder.glob("contact_sheet_*.png"))
+    for file in (*REPORTS, *sheets, *files, INPUTS, BATCHES, THUMBNAILS):
         if _is_used(folder / file):
             raise FileError(f"{folder / file}: exists but belongs to no sweep; choose another --output")
     remove_leftovers(folder / BATCHES)
@@ -186,7 +187,7 @@ def free_file(file: str, taken: Container[str]) -> str:
 def _set_aside_other_kinds(folder: Path) -> None:
     """Sets aside folders that have the names of files of a sweep, and files that have those of folders."""
     files = [folder / name for name in (*REPORTS, f"{BATCHES}/{SETTINGS}")]
-    folders = [folder / name for name in (INPUTS, BATCHES, CHECKPOINT)]
+    folders = [folder / name for name in (INPUTS, BATCHES, CHECKPOINT, THUMBNAILS)]
     others = [path for path in files if path.is_dir()]
     others += [path for path in folders if os.path.lexists(path) and not path.is_dir()]
     for path in others:

@@ -10,7 +10,7 @@ from typing import Any
 from jax_nst.runtime import distributed
 from jax_nst.runtime.values import differing
 from jax_nst.sweeps.grid import described_grid
-from jax_nst.sweeps.job import BATCHES, CHECKPOINT, INPUTS, REPORTS, SETTINGS, Job
+from jax_nst.sweeps.job import BATCHES, CHECKPOINT, INPUTS, SETTINGS, THUMBNAILS, Job, is_report
 from jax_nst.sweeps.keys import Identity, identify_pictures, mask_identity
 from jax_nst.sweeps.records import set_aside, write_file
 from jax_nst.transfer.config import INITS
@@ -138,8 +138,8 @@ def _paths(folder: Path) -> tuple[Path, Path]:
 def written_by_sweep(folder: str | os.PathLike[str]) -> Callable[[str], bool]:
     """Returns a test whether a path is a file that the sweep in `folder` wrote."""
     root, settings = Path(os.path.realpath(folder)), read_settings(Path(folder))
-    files = {*REPORTS, *(settings or {}).get("files", ())}
-    folders = (INPUTS, BATCHES, CHECKPOINT)
+    files = set((settings or {}).get("files", ()))
+    folders = (INPUTS, BATCHES, CHECKPOINT, THUMBNAILS)
 
     def is_written(path: str) -> bool:
         resolved = Path(os.path.realpath(path))  # Path.resolve would raise for a link to itself
@@ -147,7 +147,7 @@ def written_by_sweep(folder: str | os.PathLike[str]) -> Callable[[str], bool]:
             return False
         first, *rest = resolved.relative_to(root).parts or ("",)
         name = first.rpartition(".old")[0] or first  # see `set_aside`
-        return name in folders or (name in files and not rest)
+        return name in folders or ((is_report(name) or name in files) and not rest)
 
     return is_written
 

@@ -1,9 +1,7 @@
 import dataclasses
 import json
 
-import pytest
-
-from jax_nst.sweeps.card import Card, input_of, thumbnail_size
+from jax_nst.sweeps.card import Card, axes_of, input_of
 
 
 def card(item, **labels):
@@ -22,13 +20,14 @@ def test_the_title_of_a_card_is_what_varies_or_its_file():
     assert card(0).title == "0.png"
 
 
-@pytest.mark.parametrize("count", [1, 400, 401, 1000, 5000, 100_000])
-def test_thumbnails_of_many_items_are_smaller(count):
-    size = thumbnail_size(count)
-    assert 96 <= size <= 256
-    assert (size == 256) == (count <= 400)
-    if count <= 2500:
-        assert count * size**2 <= 401 * 256**2
+def test_axes_have_their_labels_in_order_of_appearance():
+    cards = [
+        card(0, style="wave", seed="2"),
+        card(1, style="night", seed="1"),
+        card(2, style="wave", seed="1"),
+    ]
+    assert axes_of(cards) == {"style": ["wave", "night"], "seed": ["2", "1"]}
+    assert axes_of([]) == {}
 
 
 def test_a_label_of_a_content_or_style_names_its_input():

@@ -1,4 +1,6 @@
 import itertools
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,11 +8,12 @@ from conftest import picture
 
 from jax_nst.images import jpeg_of
 from jax_nst.sweeps.card import Card
-from jax_nst.sweeps.contact_sheet import contact_sheet
+from jax_nst.sweeps.contact_sheet import contact_sheets
+from jax_nst.sweeps.thumbnails import Thumbnail
 
 AXES = {"style": ["wave", "night"], "style_weight": ["300", "1000", "3000"], "seed": ["1", "2"]}
 INPUTS = {
-    name: jpeg_of(picture(*shape), 64)
+    name: picture(*shape)
     for name, shape in (("content 0", (40, 60, 1)), ("style 0", (30, 30, 2)), ("style 1", (50, 30, 3)))
 }
 MOST_PIXELS = 32_000_000
@@ -33,10 +36,27 @@ def cards_and_pictures():
     return cards_of(AXES), pictures
 
 
-def sheet_of(axes, cards, pictures, inputs=INPUTS, paired=False):
-    """The sheet as floats in [0, 1]."""
-    thumbnails = [None if pixels is None else jpeg_of(pixels, 256) for pixels in pictures]
-    sheet = contact_sheet(axes, cards, thumbnails, inputs, paired=paired)
+def sheets_of(cards, pictures, inputs=INPUTS, paired=False):
+    """The images of the contact sheet; of equal pictures one thumbnail is written."""
+    with tempfile.TemporaryDirectory() as name:
+        folder, written = Path(name), {}
+
+        def thumbnail(pixels):
+            if pixels is None:
+                return None
+            if id(pixels) not in written:
+                file = f"{len(written)}.jpg"
+                (folder / file).write_bytes(jpeg_of(pixels, 256))
+                written[id(pixels)] = Thumbnail(file, pixels.shape[1], pixels.shape[0])
+            return written[id(pixels)]
+
+        small = {name: thumbnail(pixels) for name, pixels in inputs.items()}
+        yield from contact_sheets(folder, cards, [thumbnail(x) for x in pictures], small, paired=paired)
+
+
+def sheet_of(cards, pictures, inputs=INPUTS, paired=False):
+    """The only image of a sheet, as floats in [0, 1]."""
+    (sheet,) = sheets_of(cards, pictures, inputs, paired)
     return np.asarray(sheet, np.float32) / 255
 
 
@@ -47,7 +67,7 @@ def seen_in(sheet, colour):
 @pytest.mark.parametrize("paired", [False, True])
 def test_every_picture_is_drawn(paired):
     cards, pictures = cards_and_pictures()
-    sheet = sheet_of(AXES, cards, pictures, paired=paired)
+    sheet = sheet_of(cards, pictures, paired=paired)
     assert sheet.shape[2] == 3
     assert 0 <= sheet.min() < sheet.max() <= 1
     for shown in pictures:
@@ -56,7 +76,7 @@ def test_every_picture_is_drawn(paired):
 
 def test_longest_axis_runs_across_and_second_longest_down():
     cards, pictures = cards_and_pictures()
-    sheet = sheet_of(AXES, cards, pictures)
+    sheet = sheet_of(cards, pictures)
 
     def middle(number):
         y, x = np.nonzero(np.abs(sheet - pictures[number][0, 0]).max(axis=-1) < 0.01)
@@ -90,13 +110,33 @@ def test_longest_axis_runs_across_and_second_longest_down():
 @pytest.mark.parametrize("paired", [False, True])
 def test_a_sheet_is_bounded_however_long_an_axis_or_a_label(axes, paired):
     cards = cards_of(axes)
-    thumbnail = jpeg_of(picture(16, 16), 64)
-    sheet = contact_sheet(axes, cards, [thumbnail] * len(cards), INPUTS, paired=paired)
-    assert sheet.width <= 4000
-    assert sheet.width * sheet.height <= MOST_PIXELS
-    # Wide enough for all of them, and neither a strip across nor one down.
-    assert sheet.width * sheet.height >= 16 * 16 * min(5000, len(cards))
-    assert max(sheet.size) / min(sheet.size) < 12
+    for sheet in sheets_of(cards, [picture(16, 16)] * len(cards), paired=paired):
+        assert sheet.width <= 4000
+        assert sheet.width * sheet.height <= MOST_PIXELS
+        # Wide enough for all of them, and neither a strip across nor one down.
+        assert sheet.width * sheet.height >= 16 * 16 * min(500, len(cards))
+        assert max(sheet.size) / min(sheet.size) < 12
+
+
+@pytest.mark.parametrize(
+    ("axes", "counts"),
+    [
+        ({"seed": range(2500)}, [1000, 1000, 500]),
+        ({"style": range(4), "weight": range(3), "seed": range(200)}, [600] * 4),
+        ({"style": range(40), "seed": range(30)}, [990, 210]),
+    ],
+    ids=["one axis", "all combinations below a style", "all seeds of 33 styles"],
+)
+def test_many_pictures_take_several_images(axes, counts, monkeypatch):
+    """Each has whole combinations of the axes that vary fastest, so that it is a table, too."""
+    drawn = []
+    cards = cards_of({name: list(map(str, labels)) for name, labels in axes.items()})
+    monkeypatch.setattr(
+        "jax_nst.sweeps.contact_sheet._draw",
+        lambda folder, layout: drawn.append(sum(shown is not None for *_, shown in layout.pictures)),
+    )
+    list(sheets_of(cards, [picture(16, 16)] * len(cards), {}))
+    assert drawn == counts
 
 
 @pytest.mark.parametrize(
@@ -108,18 +148,19 @@ def test_every_picture_of_a_long_axis_is_drawn(axes):
     cards = cards_of(axes)
     colours = np.random.default_rng(0).permutation(np.linspace(0, 1, 48)).astype(np.float32)
     pictures = [np.tile(np.array([x, 0.5, 1 - x], np.float32), (64, 64, 1)) for x in colours]
-    sheet = sheet_of(axes, cards, pictures)
+    sheet = sheet_of(cards, pictures)
     assert all(seen_in(sheet, pixels[0, 0]) for pixels in pictures)
 
 
 def test_a_long_label_keeps_its_picture_in_place():
     """It used to make its column as wide as itself."""
     sheets = [
-        sheet_of({"style": names}, cards_of({"style": names}), [picture(64, 64)] * 2, {})
+        sheet_of(cards_of({"style": names}), [picture(64, 64)] * 2, {})
         for names in (["a" * 30, "b" * 30], ["a" * 300, "b" * 300])
     ]
     assert sheets[0].shape == sheets[1].shape
 
 
 def test_nothing_yet_makes_an_empty_sheet():
-    assert contact_sheet({}, [], [], {}, paired=False).width > 0
+    (sheet,) = sheets_of([], [], {})
+    assert sheet.width > 0

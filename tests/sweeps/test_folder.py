@@ -102,6 +102,7 @@ def test_files_of_a_sweep(tmp_path, inputs):
             "index.html",
             "inputs",
             "batches",
+            "thumbnails",
         ]
     )
     written = table(folder)
@@ -341,7 +342,16 @@ def test_a_sweep_among_its_inputs_takes_none_of_its_own_files(style, output, tmp
     assert contents_of(Path(output)).items() >= {k: v for k, v in before.items() if "npz" not in k}.items()
 
 
-@pytest.mark.parametrize("name", ["inputs/mine.png", "batches", "style=p1__style_weight=10.png"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "inputs/mine.png",
+        "batches",
+        "style=p1__style_weight=10.png",
+        "contact_sheet_2.png",
+        "thumbnails/a.jpg",
+    ],
+)
 def test_files_of_the_user_are_not_taken_for_those_of_a_sweep(name, tmp_path, inputs):
     path = tmp_path / "sweep" / name
     path.parent.mkdir(parents=True)

@@ -1,7 +1,7 @@
 import pytest
 
 from jax_nst import Config, Grid
-from jax_nst.sweeps.job import make_job
+from jax_nst.sweeps.job import is_report, make_job, sheet_name
 
 
 def test_a_job_has_the_items_labels_and_files_of_its_grid():
@@ -34,3 +34,11 @@ def test_a_picture_given_twice_is_painted_once():
     assert (len(paired.contents), len(paired.items)) == (2, 2)
     blended = make_job(["cat.png"], ["waves.jpg"] * 2, Grid(blend=(0.5, 0.5)), Config())
     assert (len(blended.styles), len(blended.items)) == (2, 1)
+
+
+def test_pages_of_the_contact_sheet_are_reports():
+    assert [sheet_name(number) for number in (1, 2, 12)] == [
+        "contact_sheet.png", "contact_sheet_2.png", "contact_sheet_12.png",
+    ]  # fmt: skip
+    assert all(is_report(name) for name in ("index.html", "contact_sheet.png", "contact_sheet_12.png"))
+    assert not any(is_report(name) for name in ("contact_sheet_x.png", "my_contact_sheet_2.png", "a.png"))

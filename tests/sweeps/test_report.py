@@ -232,3 +232,41 @@ def test_pictures_of_many_items_are_not_held_at_once(tmp_path):
     finally:
         tracemalloc.stop()
     assert peak < 25e6
+
+
+def test_a_report_has_the_spread_over_seeds_and_a_map(job, tmp_path):
+    folder = folder_of(tmp_path / "sweep", job, [0, 1])
+    make_report(folder)
+    (group,) = data_of(folder)["groups"]
+    assert (group["labels"], group["seeds"]) == ({"style": "s"}, ["1", "2"])
+    assert group["losses"]["total_loss"] == 2.0
+    assert group["spread"]["total_loss"] == 0.0
+    (file, *size), rms = group["deviation"]
+    assert load_image(folder / file).shape == (*size[::-1], 3)
+    pictures = np.array([load_image(folder / file) for file in job.files[:2]], np.float64)
+    assert rms == pytest.approx(np.sqrt(pictures.var(axis=0, ddof=1).mean()), rel=1e-4)
+
+
+def test_a_second_report_makes_the_thumbnails_of_new_pictures_only(job, tmp_path, monkeypatch):
+    folder = folder_of(tmp_path / "sweep", job, [0, 1])
+    make_report(folder)
+    read = []
+    monkeypatch.setattr(
+        "jax_nst.sweeps.thumbnails.load_image", lambda path: read.append(path.name) or load_image(path)
+    )
+    folder_of(folder, job, [0, 1])  # written again
+    make_report(folder, running="run")
+    assert read == job.files[:2]
+    make_report(folder, running="run")
+    assert read == job.files[:2]
+
+
+def test_pages_of_an_earlier_and_longer_contact_sheet_are_removed(job, tmp_path, monkeypatch):
+    folder = folder_of(tmp_path / "sweep", job, range(4))
+    monkeypatch.setattr("jax_nst.sweeps.contact_sheet._MOST", 2)
+    make_report(folder)
+    names = ["contact_sheet.png", "contact_sheet_2.png"]
+    assert sorted(path.name for path in folder.glob("contact_sheet*")) == names
+    monkeypatch.setattr("jax_nst.sweeps.contact_sheet._MOST", 4)
+    make_report(folder)
+    assert [path.name for path in folder.glob("contact_sheet*")] == names[:1]

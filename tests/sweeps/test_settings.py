@@ -72,6 +72,7 @@ def test_files_of_a_sweep_are_told_from_those_beside_it(network, styles, tmp_pat
     is_written = written_by_sweep(".")
     ours = "style=s0.png contact_sheet.png inputs/content_0.png batches/00001.npz ./index.html"
     ours += f" checkpoint/state.npz results.csv.old style=s1.png.old2 {tmp_path}/style=s0.png"
+    ours += " contact_sheet_2.png thumbnails/x.jpg progress.js"
     for name in ours.split():
         assert is_written(name), name
     for name in ("s0.png", "style=s9.png", "../style=s0.png", "inputs.png", "deep/contact_sheet.png", "."):

@@ -1,13 +1,11 @@
 "use strict";
 
 const data = JSON.parse(document.getElementById("data").textContent);
+const items = [...data.items, ...data.groups]; // by number; a group of seeds is shown as an item is
 const byId = (id) => document.getElementById(id);
 const colours = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999933", "#882255"];
 const dashes = ["", "6 3", "2 3", "9 3 2 3"];
 const storage = `jax_nst ${location.pathname}`;
-const figures = [...document.querySelectorAll("[data-item]")]; // by number, the index into data.items
-const sources = new Map([...document.querySelectorAll("[data-input] img")]
-  .map((image) => [image.closest("[data-input]").dataset.input, image.src]));
 const picked = new Map(); // number -> what shows it among the picks
 let shown = []; // numbers of the items displayed, in order
 let open = -1; // position in `shown` of the item in the viewer
@@ -27,14 +25,29 @@ function draw(tag, attributes = {}, ...children) {
   return element;
 }
 
+const spaced = (name) => name.replaceAll("_", " ");
+const digits = (value, count = 4) => String(Number(value.toPrecision(count)));
 const words = (labels) => Object.entries(labels).map(([name, label]) => `${name}=${label}`).join(", ");
-const describe = (number) => words(data.items[number].labels) || data.items[number].file;
-const thumbnail = (number) => figures[number].querySelector("img")?.src ?? "data:,";
+const path = (file) => file.split("/").map(encodeURIComponent).join("/");
+const thumbnail = (number) => (items[number].thumbnail ? path(items[number].thumbnail[0]) : "data:,");
 
-/** Shows an image at full size, or its thumbnail if the file is missing, as when only the page was copied. */
+function describe(number) {
+  const { labels, file, seeds } = items[number];
+  return [words(labels) || (seeds ? "" : file), seeds && `${seeds.length} seeds`].filter(Boolean).join(", ");
+}
+
+/** A loss or a measure as text, with its deviation over seeds. */
+function said(number, name, count = 4) {
+  const { losses, measures, spread } = items[number];
+  const value = losses[name] ?? measures[name];
+  if (value === undefined) return "";
+  return digits(value, count) + (spread?.[name] === undefined ? "" : ` ± ${digits(spread[name], 2)}`);
+}
+
+/** Shows an image at full size, or its thumbnail if the file is missing. */
 function load(image, file, thumb, alt) {
   image.onerror = () => { image.onerror = null; image.src = thumb; };
-  image.src = file ? file.split("/").map(encodeURIComponent).join("/") : thumb;
+  image.src = file ? path(file) : thumb;
   image.alt = alt;
 }
 

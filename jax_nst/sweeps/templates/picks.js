@@ -7,7 +7,7 @@ const keys = make("div", { className: "keys" });
 byId("curves").append(plot, keys);
 
 function pick(number, on) {
-  if (on === picked.has(number)) return;
+  if (on === picked.has(number) || on && !items[number].thumbnail) return;
   if (on) {
     const used = new Set([...picked.values()].map((one) => one.slot));
     const slot = Array.from({ length: used.size + 1 }, (_, index) => index).find((index) => !used.has(index));
@@ -17,9 +17,16 @@ function pick(number, on) {
     [curve, key, small].forEach((element) => element.remove());
     picked.delete(number);
   }
-  figures[number].classList.toggle("on", on);
-  figures[number].querySelector("input").checked = on;
+  mark(number);
   update();
+}
+
+/** Shows on the card of an item, if it has been made, whether it is picked. */
+function mark(number) {
+  const box = figures.get(number)?.querySelector("input");
+  if (!box) return;
+  figures.get(number).classList.toggle("on", picked.has(number));
+  box.checked = picked.has(number);
 }
 
 function show(number, slot) {
@@ -27,7 +34,7 @@ function show(number, slot) {
     stroke: colours[slot % colours.length],
     "stroke-dasharray": dashes[Math.floor(slot / colours.length) % dashes.length],
   };
-  const points = data.items[number].curve.filter(([, loss]) => loss > 0)
+  const points = items[number].curve.filter(([, loss]) => loss > 0)
     .map(([step, loss]) => [step, Math.log10(loss)]);
   const curve = draw("polyline", { ...stroke, points: points.map(([x, y]) => `${x},${-y}`).join(" ") });
   const line = draw("line", { ...stroke, x1: 0, x2: 29, y1: 6, y2: 6 });
@@ -43,9 +50,9 @@ function show(number, slot) {
 /** Describes items by the labels that differ among them. */
 function briefly(numbers) {
   const differing = data.axes.map((axis) => axis.name)
-    .filter((name) => new Set(numbers.map((number) => data.items[number].labels[name])).size > 1);
-  const said = ({ labels }) => differing.map((name) => `${name}=${labels[name]}`).join(", ");
-  return (number) => said(data.items[number]) || describe(number);
+    .filter((name) => new Set(numbers.map((number) => items[number].labels[name])).size > 1);
+  const of = ({ labels }) => differing.map((name) => `${name}=${labels[name]}`).join(", ");
+  return (number) => of(items[number]) || describe(number);
 }
 
 const update = oncePerFrame(() => {
@@ -61,6 +68,7 @@ const update = oncePerFrame(() => {
   }
   compare();
   drawFrame();
+  redraw();
   remember();
 });
 
@@ -93,11 +101,11 @@ function compare() {
   if (picked.size < 2) return;
   for (const [id, side] of [["over", "left"], ["under", "right"]]) {
     const number = Number(byId(side).value);
-    load(byId(id), data.items[number].file, thumbnail(number), describe(number));
+    load(byId(id), items[number].file, thumbnail(number), describe(number));
   }
 }
 
 function viewItem(number) {
-  if (!shown.includes(number)) { byId("filter").value = ""; render(); }
+  if (!shown.includes(number)) { byId("filter").value = ""; brushes.clear(); render(); }
   view(shown.indexOf(number));
 }
