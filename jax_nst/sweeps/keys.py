@@ -11,6 +11,8 @@ import jax
 import numpy as np
 
 from jax_nst.images import ImageError, checked_pixels, read_head
+from jax_nst.models.extractor import Extractor
+from jax_nst.optim import OPTIMIZERS
 from jax_nst.runtime.files import sha256
 from jax_nst.sweeps.job import Job
 from jax_nst.transfer.config import INITS, Config, described
@@ -18,6 +20,7 @@ from jax_nst.transfer.masks import parse_mask
 from jax_nst.transfer.network import Network
 from jax_nst.transfer.pictures import files_of
 from jax_nst.transfer.provenance import digest_of
+from jax_nst.transfer.terms import resolve_recipe
 
 Identity = dict[str, str | None]
 """`name` of a picture and `sha256`, which is None where its file cannot be read."""
@@ -57,7 +60,7 @@ def item_keys(job: Job, network: Network, pictures: Mapping[str, Identity] | Non
     keys = []
     for item in job.items:
         if item.config not in settings:
-            found = described_settings(item.config, pictures)
+            found = described_settings(item.config, pictures) | _defaults(item.config, network.extractor)
             settings[item.config] = _without_names(
                 {name: value for name, value in found.items() if name not in _NOT_IN_THE_PICTURE}
             )
@@ -68,6 +71,19 @@ def item_keys(job: Job, network: Network, pictures: Mapping[str, Identity] | Non
         seen[key] = seen.get(key, 0) + 1
         keys.append(key if seen[key] == 1 else _hash([*decides, seen[key]]))
     return keys
+
+
+def _defaults(config: Config, extractor: Extractor) -> dict[str, float]:
+    """The weights and the learning rate where they are not given, so that an axis may begin with them."""
+    found = {}
+    recipe = resolve_recipe(config, extractor)
+    for name, reference in (("content_weight", "content"), ("style_weight", "style"), ("tv_weight", None)):
+        own = [weight for weight, term in recipe.terms if term.reference == reference]
+        if getattr(config, name) is None and len(own) == 1:
+            found[name] = float(own[0])
+    if config.learning_rate is None and isinstance(config.optimizer, str):
+        found["learning_rate"] = OPTIMIZERS[config.optimizer][1]
+    return found
 
 
 def described_settings(config: Config, pictures: Mapping[str, Identity]) -> dict[str, Any]:

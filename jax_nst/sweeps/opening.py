@@ -126,7 +126,10 @@ def _entries(
     before: Mapping[str, Entry],
 ) -> Entries:
     def losses_of(config: Config) -> Sequence[str]:
-        return resolve_loss_names(config, network.extractor)
+        try:
+            return resolve_loss_names(config, network.extractor)
+        except ValueError:  # the item fails
+            return ()
 
     return make_entries(job, keys, pictures, losses_of, before)
 

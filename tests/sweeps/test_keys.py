@@ -8,9 +8,11 @@ import pytest
 from conftest import picture
 
 from jax_nst import Config, Grid, Mask, save_image
+from jax_nst.optim import OPTIMIZERS
 from jax_nst.sweeps.job import make_job
 from jax_nst.sweeps.keys import identify_pictures, item_keys
 from jax_nst.transfer.network import load_network
+from jax_nst.transfer.terms import resolve_recipe
 
 CONFIG = Config(features="wavelet", steps=3, size=24)
 
@@ -47,6 +49,25 @@ def test_the_grid_around_an_item_does_not_count(network, paths):
     assert one == many[1:2] == paired[:1]
     assert keys_of(network, paths[:1], paths[1:3], weights, other_first) == many
     assert keys_of(network, paths[:1], paths[2:0:-1], weights) == many[2:] + many[:2]
+
+
+def test_a_default_counts_as_if_it_were_given(network, paths):
+    weights = {
+        term.reference: float(weight) for weight, term in resolve_recipe(CONFIG, network.extractor).terms
+    }
+    before = keys_of(network, paths[:1], paths[1:2])
+    for name, value in {
+        "content_weight": weights["content"],
+        "style_weight": weights["style"],
+        "tv_weight": weights[None],
+        "learning_rate": OPTIMIZERS["lbfgs"][1],
+    }.items():
+        config = dataclasses.replace(CONFIG, **{name: value})
+        assert keys_of(network, paths[:1], paths[1:2], config=config) == before
+        config = dataclasses.replace(CONFIG, **{name: 2 * value + 1})
+        assert keys_of(network, paths[:1], paths[1:2], config=config) != before
+    grid = Grid(style_weight=(1.0, weights["style"]))
+    assert keys_of(network, paths[:1], paths[1:2], grid)[1:] == before
 
 
 def test_only_the_contents_of_a_file_count(network, paths, tmp_path):
