@@ -41,10 +41,10 @@ class LivePage:
     def __init__(self, folder: Path, entries: Mapping[str, Entry], todo: int) -> None:
         self._path, self._folder, self._entries = folder / PROGRESS, folder, entries
         self._run, self._todo, self._done, self._batches = secrets.token_hex(4), todo, 0, 0
+        self._count = sum(entry.item is not None for entry in entries.values())
         self._begin = time.monotonic()
         # A page of an earlier run, that is open, is read anew once it finds another run here.
         write_file(self._path, self._call(()))
-        self._count = sum(entry.item is not None for entry in entries.values())
         self._labels: dict[str, dict[str, str]] = {}
         for name in varied(entries.values()):
             texts = [str(cell(entry, name)) for entry in entries.values()]

@@ -91,11 +91,11 @@ def test_items_of_one_spec_go_through_one_program(monkeypatch):
 
 
 def test_items_come_with_their_own_losses():
-    grid = Grid(style_loss=("moments", "gram"), steps=(1, 2), zip=True)
+    grid = Grid(style_loss=(("gram", "moments"), ("gram",)), steps=(1, 2), zip=True)
     items = iterate_sweep(CONTENT, STYLE, grid=grid, config=CONFIG, params=PARAMS)
     found = [(item.item, item.history) for item in items]
     assert [(item, list(history.as_dict())) for item, history in found] == [
-        (0, ["total", "content", "moments", "tv"]),
+        (0, ["total", "content", "gram", "moments", "tv"]),
         (1, ["total", "content", "style", "tv"]),
     ]
     assert [history.total.shape for _, history in found] == [(2,), (3,)]
@@ -112,7 +112,7 @@ def test_points_are_the_items():
 def test_a_folder_has_a_column_for_each_setting_and_each_loss(tmp_path):
     """And it goes on without painting anything anew."""
     save_image(tmp_path / "c.png", CONTENT)
-    grid = Grid(style_loss=("gram", "moments"), size=(16, None), steps=(1, 3))
+    grid = Grid(style_loss=(("gram",), ("gram", "moments")), size=(16, None), steps=(1, 3))
     options = {"grid": grid, "config": CONFIG, "params": PARAMS, "folder": tmp_path / "sweep"}
     result = sweep(tmp_path / "c.png", STYLE, **options)
     with (tmp_path / "sweep" / "results.csv").open(newline="") as file:
@@ -123,7 +123,7 @@ def test_a_folder_has_a_column_for_each_setting_and_each_loss(tmp_path):
     ]  # fmt: skip
     assert [row["steps"] for row in rows] == [row["steps_setting"] for row in rows] == ["1", "3"] * 4
     assert [row["moments_loss"] != "" for row in rows] == [False] * 4 + [True] * 4
-    assert rows[7]["file"] == "style_loss=moments__size=default__steps=3.png"
+    assert rows[7]["file"] == "style_loss=gram,moments__size=default__steps=3.png"
     with np.load(tmp_path / "sweep" / "history.npz") as history:
         assert history["total"].shape == (8, 4)
         assert np.isnan(history["moments"][:4]).all()

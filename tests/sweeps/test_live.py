@@ -7,11 +7,13 @@ import pytest
 from conftest import picture
 
 from jax_nst import Config, Grid, Status, save_image
+from jax_nst.sweeps.entries import make_entries
 from jax_nst.sweeps.job import make_job
+from jax_nst.sweeps.keys import identify_pictures
 from jax_nst.sweeps.live import LivePage
 from jax_nst.sweeps.records import Record
 from jax_nst.sweeps.report import make_report
-from jax_nst.sweeps.tables import make_row, write_results
+from jax_nst.sweeps.tables import make_rows, write_results
 from jax_nst.transfer.outcome import Outcome
 
 NAMES = ("total", "content", "style", "tv")
@@ -26,9 +28,11 @@ def calls(folder):
 
 @pytest.fixture
 def sweep(tmp_path):
-    """A job of six items and its folder, which is open."""
+    """The entries of six items and their folder, which is open."""
     config = Config(steps=2, size=30, init="noise", features="wavelet")
     job = make_job(["c.png"], ["s.png"], Grid(style_weight=(1, 1000000), seed=(1, 2, 3)), config)
+    keys = [f"key{item}" for item in range(6)]
+    entries = make_entries(job, keys, identify_pictures(job), lambda config: NAMES, {})
     folder = tmp_path / "sweep"
     (folder / "batches").mkdir(parents=True)
     settings = {
@@ -40,34 +44,31 @@ def sweep(tmp_path):
         "items": len(job.items),
     }
     (folder / "settings.json").write_text(json.dumps(settings))
-    return job, folder
+    return entries, folder
 
 
-def add(live, job, folder, chosen, measures=None):
+def add(live, entries, folder, chosen, measures=None):
     """A batch of items, of which each has a picture."""
     losses = np.array([[3.0, 1, 1, 1], [2.0, 1, 1, 0], [np.nan] * 4], np.float32)
-    records = [
-        Record(Outcome(item, Status.FINISHED, "ok", None, (), losses, 1.5), len(chosen), 1)
-        for item in chosen
-    ]
+    records = {}
     for item in chosen:
-        save_image(folder / job.files[item], picture(20, 30, item))
-    rows = {
-        item: make_row(job, record, NAMES, measures) for item, record in zip(chosen, records, strict=True)
-    }
-    write_results(folder, job, rows, NAMES)
+        file, outcome = entries[f"key{item}"].file, Outcome(item, Status.FINISHED, "ok", None, (), losses, 1.5)
+        records[f"key{item}"] = Record(outcome, len(chosen), 1, NAMES, file)
+        save_image(folder / file, picture(20, 30, item))
+    rows = make_rows(entries, records, {record.file: measures or {} for record in records.values()})
+    write_results(folder, entries, rows)
     live.add(records, rows)
 
 
 def test_each_batch_is_appended_with_what_the_page_shows_of_its_items(sweep):
-    job, folder = sweep
-    live = LivePage(folder, job, 6)
+    entries, folder = sweep
+    live = LivePage(folder, entries, 6)
     (begun,) = calls(folder)
     assert (begun["batch"], begun["done"], begun["of"], begun["items"]) == (0, 0, 6, [])
     assert begun["secondsLeft"] is None
     before = (folder / "progress.js").read_bytes()
-    add(live, job, folder, [0, 1], {"clipped": 0.25, "content_ssim": np.nan})
-    add(live, job, folder, [5])
+    add(live, entries, folder, [0, 1], {"clipped": 0.25, "content_ssim": np.nan})
+    add(live, entries, folder, [5])
     assert (folder / "progress.js").read_bytes().startswith(before)
     _, first, second = calls(folder)
     assert [(said["batch"], said["done"], len(said["items"])) for said in (first, second)] == [
@@ -85,32 +86,32 @@ def test_each_batch_is_appended_with_what_the_page_shows_of_its_items(sweep):
 
 
 def test_the_page_says_what_run_it_shows_and_knows_all_labels(sweep):
-    job, folder = sweep
-    LivePage(folder, job, 6)
+    entries, folder = sweep
+    LivePage(folder, entries, 6)
     text = (folder / "index.html").read_text()
     (begun,) = calls(folder)
     assert f'"running":"{begun["run"]}"' in text
     assert '"labels":["1","2","3"]' in text
     # Another run of the sweep is told apart.
-    LivePage(folder, job, 6)
+    LivePage(folder, entries, 6)
     assert calls(folder)[0]["run"] != begun["run"]
 
 
 def test_the_time_left_is_that_of_the_items_so_far(sweep, monkeypatch):
-    job, folder = sweep
+    entries, folder = sweep
     now = [100.0]
     monkeypatch.setattr("jax_nst.sweeps.live.time.monotonic", lambda: now[0])
-    live = LivePage(folder, job, 4)  # two were there
+    live = LivePage(folder, entries, 4)  # two were there
     now[0] += 10
-    add(live, job, folder, [2])
+    add(live, entries, folder, [2])
     said = calls(folder)[-1]
     assert (said["done"], said["secondsLeft"]) == (3, 30.0)
 
 
 def test_at_the_end_the_page_is_complete(sweep):
-    job, folder = sweep
-    live = LivePage(folder, job, 6)
-    add(live, job, folder, [0, 1])
+    entries, folder = sweep
+    live = LivePage(folder, entries, 6)
+    add(live, entries, folder, [0, 1])
     assert not (folder / "contact_sheet.png").exists()
     make_report(folder)
     assert not (folder / "progress.js").exists()
@@ -119,8 +120,8 @@ def test_at_the_end_the_page_is_complete(sweep):
 
 
 def test_a_page_that_cannot_be_written_does_not_end_the_sweep(sweep):
-    job, folder = sweep
-    live = LivePage(folder, job, 6)
+    entries, folder = sweep
+    live = LivePage(folder, entries, 6)
     (folder / "progress.js").unlink()
     (folder / "progress.js").mkdir()
-    add(live, job, folder, [0])
+    add(live, entries, folder, [0])

@@ -134,9 +134,9 @@ def refused(message, folders, into):
 
 def test_what_cannot_be_merged_is_refused(two, tmp_path, inputs):
     a, b = tmp_path / "a", tmp_path / "b"
-    run(tmp_path / "other", job_of(inputs, optimizer="lbfgs"))
+    run(tmp_path / "other", job_of(inputs, crop="1:1"))
     before = everything(a)
-    message = r'other: cannot be merged with .*a \(config\.optimizer: "adam" in .*a, "lbfgs" in .*other\)'
+    message = r'other: cannot be merged with .*a \(config\.crop: null in .*a, \["1:1"\] in .*other\)'
     refused(message, [tmp_path / "other"], a)
     refused("a: cannot be merged with itself", [a], a)
     refused("nothing: holds no sweep; name the folder of one", [tmp_path / "nothing"], a)
