@@ -34,6 +34,7 @@ from jax_nst.optim import make_step as make_step
 from jax_nst.optim import precondition as precondition
 from jax_nst.runtime.version import __version__ as __version__
 from jax_nst.sweeps.grid import Grid as Grid
+from jax_nst.sweeps.reading import read_sweep as read_sweep
 from jax_nst.sweeps.sweep import SweepItem as SweepItem
 from jax_nst.sweeps.sweep import SweepResult as SweepResult
 from jax_nst.sweeps.sweep import iterate_sweep as iterate_sweep
@@ -85,6 +86,7 @@ __all__ = [
     "make_step",
     "measure_picture",
     "precondition",
+    "read_sweep",
     "save_image",
     "show_progress",
     "stylize",

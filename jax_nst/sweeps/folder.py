@@ -20,6 +20,7 @@ from jax_nst.sweeps.inputs import agreed_sources, load_picture_of
 from jax_nst.sweeps.job import CHECKPOINT, Job
 from jax_nst.sweeps.measuring import Measures, measure_files, read_measures
 from jax_nst.sweeps.opening import open_folder
+from jax_nst.sweeps.parquet import write_parquet
 from jax_nst.sweeps.records import Record, stack_history, write_batch, write_file
 from jax_nst.sweeps.report import make_report, save_inputs
 from jax_nst.sweeps.settings import compare_processes, describe_job
@@ -190,6 +191,7 @@ def _finish(
         _write_command(sweep.folder, None)
     if records:
         write_results(sweep.folder, sweep.job, rows, sweep.names)
+        write_parquet(sweep.folder)
         write_history(sweep.folder, sweep.job, stack_history(sweep.job, records, sweep.names), sweep.names)
         make_report(sweep.folder)
 

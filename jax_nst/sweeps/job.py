@@ -10,11 +10,12 @@ from jax_nst.transfer.config import Config
 from jax_nst.transfer.pictures import PictureLike
 
 RESULTS, SETTINGS, HISTORY = "results.csv", "settings.json", "history.npz"
+PARQUET = "results.parquet"
 CONTACT_SHEET, PAGE = "contact_sheet.png", "index.html"
 SWEEP = "sweep"
 """Name of the folder, unless it is given."""
 INPUTS, BATCHES, CHECKPOINT = "inputs", "batches", "checkpoint"  # folders
-REPORTS = (RESULTS, SETTINGS, HISTORY, CONTACT_SHEET, PAGE)
+REPORTS = (RESULTS, PARQUET, SETTINGS, HISTORY, CONTACT_SHEET, PAGE)
 """Files of a sweep beside its pictures."""
 
 
