@@ -107,6 +107,13 @@ def define_flags(values: flags.FlagValues) -> None:
         **here,
     )
     flags.DEFINE_string("history", None, "JSON file to write the losses of every step to", **here)
+    flags.DEFINE_string(
+        "tensorboard",
+        None,
+        "folder to write the losses, pictures, settings and results to for TensorBoard, during the run; of "
+        "a sweep, as each batch ends; needs tensorboardX",
+        **here,
+    )
     flags.DEFINE_bool(
         "measure",
         False,
@@ -263,7 +270,8 @@ def parse_batch(text: str) -> int | None:
 
 def check_together(values: Mapping[str, Any], job: Job) -> None:
     """Raises ValueError if a flag is empty, or would do nothing."""
-    for name in ("output", "history", "checkpoint", "compilation_cache", "weights", "coordinator_address"):
+    files = ("output", "history", "tensorboard", "checkpoint", "compilation_cache", "weights")
+    for name in (*files, "coordinator_address"):
         if values[name] == "":
             raise ValueError(f"--{name} is empty; give it a value, or leave it out")
     for name in ("output", "history"):

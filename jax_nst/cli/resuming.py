@@ -34,7 +34,7 @@ def command_of(values: Mapping[str, Any], job: Job, output: str) -> dict[str, An
         [_full(path) for path in paths] for paths in (job.contents, job.styles)
     )
     kept["output"] = _full(output)
-    for name in ("weights", "history"):
+    for name in ("weights", "history", "tensorboard"):
         kept[name] = _full(kept[name]) if kept[name] else None
     kept["init"] = [path if path in INITS else _full(path) for path in kept["init"]]
     kept["mask"] = [with_full_paths(masks) for masks in kept["mask"] or ()] or None

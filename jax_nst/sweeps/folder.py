@@ -26,6 +26,7 @@ from jax_nst.sweeps.report import make_report, save_inputs
 from jax_nst.sweeps.settings import compare_processes, describe_job
 from jax_nst.sweeps.sweeping import run_sweep
 from jax_nst.sweeps.tables import gather_outcomes, make_row, measure_cells, write_history, write_results
+from jax_nst.sweeps.tensorboard import write_items
 from jax_nst.transfer.checkpoint import Checkpoint, CheckpointError, Saved, Store
 from jax_nst.transfer.engine import Hooks
 from jax_nst.transfer.network import Network
@@ -46,6 +47,7 @@ def run_in_folder(
     measure: bool = False,
     resume: bool = False,
     checkpoint: Checkpoint | None = None,
+    tensorboard: Path | None = None,
     command: Mapping[str, Any] | None = None,
     hooks: Hooks = Hooks(),
 ) -> list[dict[str, Any]]:
@@ -64,6 +66,7 @@ def run_in_folder(
       resume: whether to continue the sweep in the folder, within the batch that was at work.
       checkpoint: of the state of the batch at work, in the folder `CHECKPOINT` of the sweep if None. None
         is saved by several processes, whose states would be of different steps.
+      tensorboard: folder to write a run of TensorBoard to for each item, as its batch ends.
       command: how the run was started; kept in the folder until the sweep is finished, see `read_command`.
       hooks: see `engine.Hooks`; `keep` is set here.
 
@@ -114,6 +117,8 @@ def run_in_folder(
                 for item in new:
                     measures.pop(item, None)  # of a picture that was stopped, and is now another
                 measure_new(list(new) if measure else [])
+                if tensorboard and distributed.is_first():
+                    write_items(tensorboard, folder, job, rows, new, sweep.names)
                 if store and slots and all(item in new for item in chosen) and not _stopped(new):
                     store.remove()
         except BaseException:
