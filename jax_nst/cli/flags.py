@@ -90,6 +90,12 @@ def define_flags(values: flags.FlagValues) -> None:
         "report", None, "only make the contact sheet and the page of a sweep anew: its folder", **here
     )
     flags.DEFINE_bool(
+        "plan",
+        False,
+        "only check every input, and say what the run would do: pictures, sizes, programs, memory and time",
+        **here,
+    )
+    flags.DEFINE_bool(
         "distributed",
         False,
         "share a sweep with the other processes of a TPU pod, Slurm or MPI job, or those that the next "
@@ -284,6 +290,8 @@ def check_together(values: Mapping[str, Any], job: Job) -> None:
     if values["resume_anyway"] and not values["resume"]:
         raise ValueError("--resume_anyway has no use without --resume; add that, or leave it out")
     useless: dict[str, str] = {}
+    if values["plan"]:
+        useless["distributed"] = "--plan looks at one process"
     noisy = "seed" in job.axes or any(uses_seed(item.config) for item in job.items)
     if job.config.seed and not noisy:
         useless["seed"] = "only --init noise, --init_noise and --noise use it"

@@ -10,6 +10,7 @@ from typing import Any
 from absl import flags
 
 from jax_nst.cli.bars import StepsBar, items_bar, show_compiling, show_items, show_steps, steps_bar
+from jax_nst.cli.dry_run import show_plan
 from jax_nst.cli.failures import FAILURE, WRONG_FLAGS, explain
 from jax_nst.cli.flags import check_together, define_flags, help_text, parse_batch, to_job
 from jax_nst.cli.names import check_new, output_name
@@ -123,6 +124,8 @@ def _run(values: Mapping[str, Any], job: Job, batch: int | None) -> int:
         distributed.use_cores()
     if values["distributed"]:
         distributed.initialize(values["coordinator_address"], values["num_processes"], values["process_id"])
+    if values["plan"]:
+        return show_plan(values, job, batch)
     return run_job(values, job, batch) if several else transfer(values, job)
 
 

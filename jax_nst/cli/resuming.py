@@ -20,7 +20,7 @@ _AFTER = 120.0
 """Seconds after which a run without `--checkpoint` is long enough for one."""
 
 _OF_THE_PROCESS = (
-    *("resume", "resume_anyway", "checkpoint", "checkpoint_every", "quiet", "no_clobber", "report"),
+    *("resume", "resume_anyway", "checkpoint", "checkpoint_every", "quiet", "no_clobber", "report", "plan"),
     *("compilation_cache", "distributed", "coordinator_address", "num_processes", "process_id"),
     *("help", "version"),
 )
