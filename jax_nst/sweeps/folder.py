@@ -118,7 +118,8 @@ def run_in_folder(
                     measures.pop(item, None)  # of a picture that was stopped, and is now another
                 measure_new(list(new) if measure else [])
                 if tensorboard and distributed.is_first():
-                    write_items(tensorboard, folder, job, rows, new, sweep.names)
+                    items = [(rows[item], x.outcome.losses, sweep.names) for item, x in new.items()]
+                    write_items(tensorboard, folder, items)
                 if store and slots and all(item in new for item in chosen) and not _stopped(new):
                     store.remove()
         except BaseException:

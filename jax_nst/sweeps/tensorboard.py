@@ -14,8 +14,6 @@ import numpy as np
 
 from jax_nst.images import load_image, quantize
 from jax_nst.runtime.files import FileError
-from jax_nst.sweeps.job import Job
-from jax_nst.sweeps.records import Record
 from jax_nst.transfer.provenance import without_folders
 
 _NOT_A_LOSS = ("step", "size", "seconds")
@@ -98,34 +96,28 @@ class Run:
 
 
 def write_items(
-    board: Path,
-    folder: Path,
-    job: Job,
-    rows: Mapping[int, Mapping[str, Any]],
-    records: Mapping[int, Record],
-    names: Sequence[str],
+    board: Path, folder: Path, items: Iterable[tuple[Mapping[str, Any], np.ndarray, Sequence[str]]]
 ) -> None:
     """Writes a run for each of some items of a sweep, named as its picture is.
 
     Args:
       board: the folder for the runs.
       folder: of the sweep, with the pictures.
-      job: the sweep.
-      rows: of its table.
-      records: of the items to write; those without a picture are left out.
-      names: of the losses.
+      items: the row of the table of each, its losses `[evaluations, names]`, and their names. Those without
+        a picture are left out.
     """
-    for item, record in records.items():
-        row = rows[item]
+    for row, curves, names in items:
         if not row["file"]:
             continue
         run = Run(board / Path(row["file"]).stem)
         run.add_losses(
             {"step": step, **dict(zip(names, map(float, losses), strict=True))}
-            for step, losses in enumerate(record.outcome.losses)
+            for step, losses in enumerate(curves)
         )
-        settings = {name: row[name] for name in job.axes}
-        results = {name: x for name, x in row.items() if isinstance(x, float) and name not in settings}
+        columns = list(row)
+        first_loss = columns.index("total_loss")
+        settings = {name: row[name] for name in columns[:first_loss] if name not in ("item", "key")}
+        results = {name: row[name] for name in columns[first_loss:] if isinstance(row[name], float)}
         run.finish(load_image(folder / row["file"]), settings, results)
 
 
