@@ -81,10 +81,11 @@ def forecast(job: Job, network: Network, *, batch: int | None, done: Collection[
     out = set(done).union(*problems.values())
     left = {spec: [x for x in numbers if x not in out] for spec, numbers in groups.items()}
     left = {spec: numbers for spec, numbers in left.items() if numbers}
-    trials = {
-        kind: _try(network, contents, styles, [job.items[x] for x in left[spec]], spec, batch)
-        for kind, spec in _largest(left).items()
-    }
+    trials = {}
+    for kind, spec in _largest(left).items():
+        items, wanted = [job.items[x] for x in groups[spec]], set(left[spec])
+        todo = [place for place, x in enumerate(groups[spec]) if x in wanted]
+        trials[kind] = _try(network, contents, styles, items, todo, spec, batch)
     lines = [_items_line(job, done), *_sizes_lines(left), *_cost_lines(left, trials)]
     return Forecast(lines, [f"{text} ({_count(len(items))})" for text, items in problems.items()])
 
@@ -174,22 +175,26 @@ def _try(
     contents: Sequence[Source],
     styles: Sequence[Source],
     items: Sequence[GridItem],
+    todo: Sequence[int],
     spec: Spec,
     batch: int | None,
 ) -> Trial | None:
-    """Runs the first batch of a group for a few steps at the full size; None if none of it can be run."""
+    """Runs the first batch of a group for a few steps at the full size; None if none of it can be run.
+
+    Batches are as large as all `items` of the group make them, whatever is left `todo`.
+    """
     quick = [
         item._replace(config=dataclasses.replace(item.config, steps=_STEPS, scales=1)) for item in items
     ]
 
     def is_enough(progress: Progress) -> bool:
-        return any(entries[-1]["seconds"] > _SECONDS for entries in progress.entries.values())
+        seconds = (entries[-1]["seconds"] for entries in progress.entries.values())
+        return progress.level_step > 0 and max(seconds) > _SECONDS
 
     began = time.perf_counter()
-    runs = run_sweep(
-        network, contents, styles, quick, platform=spec.platform, batch=batch, hooks=Hooks(is_enough)
-    )
-    for _, outcomes, slots in runs:
+    pictures = network, contents, styles, quick
+    options: Any = {"platform": spec.platform, "batch": batch, "hooks": Hooks(is_enough)}
+    for _, outcomes, slots in run_sweep(*pictures, todo=todo, **options):
         seconds = next((outcome.traces[-1].seconds for outcome in outcomes if outcome.traces), np.empty(0))
         if len(seconds) > 1:
             setup = time.perf_counter() - began - float(seconds[-1])

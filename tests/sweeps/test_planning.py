@@ -12,6 +12,7 @@ from jax.sharding import AxisType, Mesh
 
 from jax_nst import Config, Grid, save_image
 from jax_nst.runtime.platform import current_platform
+from jax_nst.sweeps import planning
 from jax_nst.sweeps.folder import run_in_folder
 from jax_nst.sweeps.inputs import agreed_sources
 from jax_nst.sweeps.job import make_job
@@ -91,7 +92,21 @@ def test_nothing_is_written_and_what_is_done_is_left_out(files, tmp_path, monkey
     lines, _ = plan(job, batch=2, done=done)
     assert lines[0] == "6 pictures, style (2) x style_weight (3); 4 done, 2 left"
     assert lines[1].startswith("sizes: 2 pictures with ")
+    assert lines[3].startswith("batches: 2 pictures at once, ")
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_a_step_that_takes_long_is_still_timed(files, monkeypatch):
+    monkeypatch.setattr(planning, "_SECONDS", 0.0)
+    job = make_job(files[:1], files[1:2], Grid(), dataclasses.replace(CONFIG, optimizer="adam"))
+    assert [line.partition(":")[0] for line in plan(job, batch=1).lines[-2:]] == ["memory", "time"]
+
+
+def test_what_is_left_of_a_group_goes_in_batches_of_the_whole(files):
+    job = make_job(files[:1], files[1:], GRID, dataclasses.replace(CONFIG, optimizer="adam"))
+    lines, _ = plan(job, batch=4, done={0, 1, 2, 3, 4})
+    assert lines[0].endswith("5 done, 1 left")
+    assert lines[3].startswith("batches: 3 pictures at once, ")  # six in batches of at most four
 
 
 def test_a_sweep_that_is_done_needs_no_time(files):
