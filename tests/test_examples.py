@@ -157,7 +157,24 @@ def test_the_conclusion_of_the_study_follows_from_its_pictures(folder):
     assert text.count("In style_distance_vgg, losses differ ") == 1
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_the_stored_study_is_a_whole_run():
+    """It is shown as it stands; its outputs are those of one run, from the first cell to the last."""
+    cells = [
+        cell
+        for cell in nbformat.read(EXAMPLES / "study.ipynb", as_version=4).cells
+        if cell.cell_type == "code"
+    ]
+    assert [cell.execution_count for cell in cells] == [*range(1, len(cells) + 1)]
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert not any(output.output_type == "error" for output in outputs)
+    assert "is on the front most often: its share is " in text_of(outputs)
+    assert len(pictures_of(outputs)[1]) == 4  # the plot, and a row for each style
+    assert str(ROOT.parent) not in text_of(outputs)
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in NOTEBOOKS if path.name != "study.ipynb"], ids=lambda path: path.name
+)
 def test_no_outputs_are_stored(path):
     cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
     assert cells
