@@ -8,12 +8,13 @@ import subprocess
 import sys
 
 import nbformat
+import numpy as np
 import pytest
 from conftest import EXAMPLES, ROOT
 from nbclient import NotebookClient
 from PIL import Image
 
-from jax_nst import Config, stylize
+from jax_nst import Config, read_sweep, stylize
 from jax_nst.images import load_image, load_settings
 
 NOTEBOOKS = sorted(EXAMPLES.glob("*.ipynb"))
@@ -58,7 +59,7 @@ def run(path, parameters=""):
     tagged = [i for i, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", [])]
     for index in tagged:
         notebook.cells.insert(index + 1, nbformat.v4.new_code_cell(parameters))
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(path.parent)}}).execute()
+    NotebookClient(notebook, timeout=900, resources={"metadata": {"path": str(path.parent)}}).execute()
     return [output for cell in notebook.cells for output in cell.get("outputs", [])]
 
 
@@ -125,7 +126,57 @@ def test_the_sweep_shows_a_grid(folder):
     assert others[3] == (3 * 128, 85)
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+STUDY = """\
+size, steps, losses = 32, 3, ["gram", "moments"]
+grid = Grid(style_weight=(100, 10000), seed=(0, 1))
+"""
+
+
+@pytest.mark.slow
+def test_the_conclusion_of_the_study_follows_from_its_pictures(folder):
+    """The shares of the fronts are computed anew here, point by point."""
+    text = text_of(run(folder / "study.ipynb", STUDY))
+    fronts = {loss: np.zeros(2) for loss in ("gram", "moments")}
+    items = {loss: read_sweep(folder / "study" / loss).items for loss in fronts}
+    columns = ["style", "seed", "style_distance_vgg", "content_ssim"]
+    points = [
+        (style, seed, loss, near, kept)
+        for loss, table in items.items()
+        for style, seed, near, kept in table[columns].itertuples(index=False)
+    ]
+    assert len(points) == 3 * 2 * 2 * 2
+    for style, seed, loss, near, kept in points:
+        others = [(x, y) for a, b, _, x, y in points if (a, b) == (style, seed) and (x, y) != (near, kept)]
+        fronts[loss][seed] += not any(x <= near and y >= kept for x, y in others)
+    shares = {loss: counts / sum(fronts.values()) for loss, counts in fronts.items()}
+    best = max(shares, key=lambda loss: shares[loss].mean())
+    percents = sorted({round(100 * share) for share in shares[best]})
+    assert f"{best} is on the front most often: its share is " in text
+    assert f"{' to '.join(map(str, percents))} %, by the seed." in text
+    (other,) = set(shares) - {best}
+    ahead = "With every seed it is ahead of" if (shares[best] > shares[other]).all() else "Whether it is"
+    assert ahead in text
+    assert text.count("In style_distance_vgg, losses differ ") == 1
+
+
+def test_the_stored_study_is_a_whole_run():
+    """It is shown as it stands; its outputs are those of one run, from the first cell to the last."""
+    cells = [
+        cell
+        for cell in nbformat.read(EXAMPLES / "study.ipynb", as_version=4).cells
+        if cell.cell_type == "code"
+    ]
+    assert [cell.execution_count for cell in cells] == [*range(1, len(cells) + 1)]
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert not any(output.output_type == "error" for output in outputs)
+    assert "is on the front most often: its share is " in text_of(outputs)
+    assert len(pictures_of(outputs)[1]) == 4  # the plot, and a row for each style
+    assert str(ROOT.parent) not in text_of(outputs)
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in NOTEBOOKS if path.name != "study.ipynb"], ids=lambda path: path.name
+)
 def test_no_outputs_are_stored(path):
     cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
     assert cells
@@ -134,7 +185,7 @@ def test_no_outputs_are_stored(path):
 
 def test_the_notebooks_install_in_the_same_way():
     cells = [cell.source for path in NOTEBOOKS for cell in nbformat.read(path, as_version=4).cells]
-    installs = [source for source in cells if "%pip install" in source]
+    installs = [source for source in cells if "%pip install --quiet .." in source]
     assert len(installs) == len(NOTEBOOKS)
     assert len(set(installs)) == 1
 

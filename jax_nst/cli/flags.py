@@ -88,6 +88,12 @@ def define_flags(values: flags.FlagValues) -> None:
         "merge", None, "only add the items of other sweeps to that in --output: their folders", **here
     )
     flags.DEFINE_bool(
+        "plan",
+        False,
+        "only check every input, and say what the run would do: pictures, sizes, programs, memory and time",
+        **here,
+    )
+    flags.DEFINE_bool(
         "distributed",
         False,
         "share a sweep with the other processes of a TPU pod, Slurm or MPI job, or those that the next "
@@ -105,6 +111,13 @@ def define_flags(values: flags.FlagValues) -> None:
         **here,
     )
     flags.DEFINE_string("history", None, "JSON file to write the losses of every step to", **here)
+    flags.DEFINE_string(
+        "tensorboard",
+        None,
+        "folder to write the losses, pictures, settings and results to for TensorBoard, during the run; of "
+        "a sweep, as each batch ends; needs tensorboardX",
+        **here,
+    )
     flags.DEFINE_bool(
         "measure",
         False,
@@ -203,7 +216,8 @@ def parse_batch(text: str) -> int | None:
 
 def check_together(values: Mapping[str, Any], job: Job) -> None:
     """Raises ValueError if a flag is empty, or would do nothing."""
-    for name in ("output", "history", "checkpoint", "compilation_cache", "weights", "coordinator_address"):
+    files = ("output", "history", "tensorboard", "checkpoint", "compilation_cache", "weights")
+    for name in (*files, "coordinator_address"):
         if values[name] == "":
             raise ValueError(f"--{name} is empty; give it a value, or leave it out")
     for name in ("output", "history"):
@@ -216,6 +230,8 @@ def check_together(values: Mapping[str, Any], job: Job) -> None:
     if values["resume_anyway"] and not values["resume"]:
         raise ValueError("--resume_anyway has no use without --resume; add that, or leave it out")
     useless: dict[str, str] = {}
+    if values["plan"]:
+        useless["distributed"] = "--plan looks at one process"
     noisy = "seed" in job.axes or any(uses_seed(item.config) for item in job.items)
     if job.config.seed and not noisy:
         useless["seed"] = "only --init noise, --init_noise and --noise use it"

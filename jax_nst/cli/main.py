@@ -10,6 +10,7 @@ from typing import Any
 from absl import flags
 
 from jax_nst.cli.bars import StepsBar, items_bar, show_compiling, show_items, show_steps, steps_bar
+from jax_nst.cli.dry_run import show_plan
 from jax_nst.cli.failures import FAILURE, WRONG_FLAGS, explain
 from jax_nst.cli.flags import check_together, define_flags, parse_batch, to_job
 from jax_nst.cli.help import help_text
@@ -17,7 +18,7 @@ from jax_nst.cli.names import check_new, output_name
 from jax_nst.cli.parsing import parse
 from jax_nst.cli.reporting import merge, report
 from jax_nst.cli.resuming import checkpoint_of, command_of, fill_in
-from jax_nst.cli.saving import Saver
+from jax_nst.cli.saving import Saver, verdict
 from jax_nst.cli.terminal import (
     fail,
     interrupts,
@@ -25,7 +26,7 @@ from jax_nst.cli.terminal import (
     tell,
     warnings_in_a_line,
 )
-from jax_nst.images import WRITABLE, check_writable, load_picture
+from jax_nst.images import WRITABLE, check_writable
 from jax_nst.metrics import lines_of
 from jax_nst.runtime import distributed
 from jax_nst.runtime.compilation import keep_compiled
@@ -35,6 +36,7 @@ from jax_nst.runtime.version import __version__
 from jax_nst.sweeps.folder import run_in_folder
 from jax_nst.sweeps.job import CHECKPOINT, PAGE, REPORTS, SWEEP, Job
 from jax_nst.sweeps.tables import told
+from jax_nst.sweeps.tensorboard import Run, open_board, results_of, settings_of
 from jax_nst.transfer.checkpoint import Checkpoint, Store
 from jax_nst.transfer.config import INITS
 from jax_nst.transfer.engine import Hooks
@@ -107,6 +109,8 @@ def _run(values: Mapping[str, Any], job: Job, batch: int | None) -> int:
         distributed.use_cores()
     if values["distributed"]:
         distributed.initialize(values["coordinator_address"], values["num_processes"], values["process_id"])
+    if values["plan"]:
+        return show_plan(values, job, batch)
     return run_job(values, job, batch) if several else transfer(values, job)
 
 
@@ -122,6 +126,7 @@ def run_job(values: Mapping[str, Any], job: Job, batch: int | None) -> int:
     read = [*job.contents, *job.styles, job.config.weights]
     read += [path for item in job.items for path in files_of(item.config).values()]
     _check_distinct(dict.fromkeys(read), [str(folder / file) for file in (*job.files, *REPORTS)])
+    board = open_board(values["tensorboard"])
     network = load_network(job.config, others=[item.config for item in job.items], quiet=quiet)
     go_on = f"jax_nst: interrupted, go on with --resume {folder}"
     with interrupts(lambda: tell(go_on)) as interrupted, items_bar(len(job.items), quiet) as bar:
@@ -142,6 +147,7 @@ def run_job(values: Mapping[str, Any], job: Job, batch: int | None) -> int:
             checkpoint=Checkpoint(
                 folder / CHECKPOINT, every=values["checkpoint_every"], anyway=values["resume_anyway"]
             ),
+            tensorboard=board,
             command=command_of(values, job, str(folder)),
             hooks=Hooks(
                 callback,
@@ -187,6 +193,8 @@ def transfer(values: Mapping[str, Any], job: Job) -> int:
     check_writable(output)
     if history_path:
         check_replaceable(history_path)
+    board = open_board(values["tensorboard"])
+    events = Run(board / Path(output).stem) if board else None
     network = load_network(config, quiet=quiet)
     inputs = inputs_of(read)
     settings = without_folders(
@@ -201,6 +209,8 @@ def transfer(values: Mapping[str, Any], job: Job) -> int:
         def callback(progress: Progress) -> bool:
             show_steps(bar, progress)
             (entries,) = progress.entries.values()
+            if events:
+                events.add_losses(entries)
             steps = (entry["step"] for entry in entries if entry["step"])
             if config.save_every and any(step % config.save_every == 0 for step in steps):
                 saver.save_during(progress)
@@ -217,7 +227,11 @@ def transfer(values: Mapping[str, Any], job: Job) -> int:
             raise
         finally:
             store.wait()
-        return _finish(saver, store, result, interrupted, bar, quiet)
+        status = _finish(saver, store, result, interrupted, bar, quiet)
+    if events:
+        settings = {"content": content_path, **named_styles(style_paths), **result.history["config"]}
+        events.finish(result.pixels, settings_of(settings), results_of(result.history))
+    return status
 
 
 def _finish(
@@ -232,7 +246,7 @@ def _finish(
     saver.save_result(result)
     bar.close()
     if not quiet:
-        tell(_verdict(saver.path, result, hurry=bool(interrupted), composited=saver.is_composited))
+        tell(verdict(saver.path, result, hurry=bool(interrupted), composited=saver.is_composited))
     measures = {} if interrupted else saver.save_measures(result)
     for line in () if quiet else lines_of(measures):
         tell(line)
@@ -255,21 +269,3 @@ def _check_distinct(read: Iterable[str | None], written: Sequence[str | None]) -
                 f"{path}: is read or written already, and would be lost; name another file to write"
             )
         taken.add(os.path.realpath(path))
-
-
-def _verdict(output: str, result: Result, *, hurry: bool, composited: bool) -> str:
-    """Steps, seconds, and unless in a hurry the losses of the picture as it is in the file.
-
-    A picture that lost its alpha, which JPEG does not have, scores otherwise than the run. Of one with the
-    colours of the content, only what the run painted is scored, see `Result.score`.
-    """
-    last = result.history["steps"][-1]
-    steps = sum(entry["size"] == last["size"] for entry in result.history["steps"]) - 1
-    verdict = f"saved after {steps} steps at {last['size']} px, {last['seconds']:.1f} s"
-    if hurry:
-        return verdict
-    losses = result.score(load_picture(output).pixels)
-    terms = ", ".join(f"{name} {value:.4g}" for name, value in losses.as_dict().items())
-    flat = " (composited over white)" if composited else ""
-    kept = result.history["config"]["color"] == "keep"
-    return f"{verdict}; {'the luminance of ' if kept else ''}the file{flat} scores {terms}"

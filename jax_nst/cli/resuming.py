@@ -20,7 +20,7 @@ _AFTER = 120.0
 """Seconds after which a run without `--checkpoint` is long enough for one."""
 
 _OF_THE_PROCESS = (
-    *("resume", "resume_anyway", "checkpoint", "checkpoint_every", "quiet", "no_clobber", "report"),
+    *("resume", "resume_anyway", "checkpoint", "checkpoint_every", "quiet", "no_clobber", "report", "plan"),
     *("merge", "compilation_cache", "distributed", "coordinator_address", "num_processes", "process_id"),
     *("help", "version"),
 )
@@ -33,7 +33,7 @@ def command_of(values: Mapping[str, Any], job: Job, output: str) -> dict[str, An
     for name, paths in (("content", job.contents), ("style", job.styles)):
         kept[name] = kept[name] and [_full(path) for path in paths]  # else the table of points names them
     kept["output"] = _full(output)
-    for name in ("weights", "history", "points"):
+    for name in ("weights", "history", "points", "tensorboard"):
         kept[name] = _full(kept[name]) if kept[name] else None
     kept["init"] = [path if path in INITS else _full(path) for path in kept["init"]]
     kept["mask"] = [with_full_paths(masks) for masks in kept["mask"] or ()] or None

@@ -145,3 +145,21 @@ class Saver:
                 tell(f"jax_nst: {reason}; the picture is saved as {path} instead")
                 return
         raise FileError(f"{reason}; nor in another folder; free some space, or name another --output")
+
+
+def verdict(output: str, result: Result, *, hurry: bool, composited: bool) -> str:
+    """Steps, seconds, and unless in a hurry the losses of the picture as it is in the file.
+
+    A picture that lost its alpha, which JPEG does not have, scores otherwise than the run. Of one with the
+    colours of the content, only what the run painted is scored, see `Result.score`.
+    """
+    last = result.history["steps"][-1]
+    steps = sum(entry["size"] == last["size"] for entry in result.history["steps"]) - 1
+    text = f"saved after {steps} steps at {last['size']} px, {last['seconds']:.1f} s"
+    if hurry:
+        return text
+    losses = result.score(load_picture(output).pixels)
+    terms = ", ".join(f"{name} {value:.4g}" for name, value in losses.as_dict().items())
+    flat = " (composited over white)" if composited else ""
+    kept = result.history["config"]["color"] == "keep"
+    return f"{text}; {'the luminance of ' if kept else ''}the file{flat} scores {terms}"

@@ -23,11 +23,13 @@ from jax_nst.sweeps.keys import identify_pictures
 from jax_nst.sweeps.live import LivePage
 from jax_nst.sweeps.measuring import Measures, measure_files, read_measures
 from jax_nst.sweeps.opening import Opened, open_folder
+from jax_nst.sweeps.parquet import write_parquet
 from jax_nst.sweeps.records import Record, write_batch, write_file
 from jax_nst.sweeps.report import make_report, save_inputs
 from jax_nst.sweeps.settings import compare_processes, describe_job
 from jax_nst.sweeps.sweeping import run_sweep
 from jax_nst.sweeps.tables import gather_outcomes, make_rows, measure_cells, write_history, write_results
+from jax_nst.sweeps.tensorboard import write_items
 from jax_nst.transfer.checkpoint import Checkpoint, Store
 from jax_nst.transfer.engine import Hooks
 from jax_nst.transfer.network import Network
@@ -47,6 +49,7 @@ def run_in_folder(
     measure: bool = False,
     resume: bool = False,
     checkpoint: Checkpoint | None = None,
+    tensorboard: Path | None = None,
     command: Mapping[str, Any] | None = None,
     hooks: Hooks = Hooks(),
 ) -> list[dict[str, Any]]:
@@ -66,6 +69,7 @@ def run_in_folder(
         beside this one is kept.
       checkpoint: of the state of the batch at work, in the folder `CHECKPOINT` of the sweep if None. None
         is saved by several processes, whose states would be of different steps.
+      tensorboard: folder to write a run of TensorBoard to for each item, as its batch ends.
       command: how the run was started; kept in the folder until the sweep is finished, see `read_command`.
       hooks: see `engine.Hooks`; `keep` is set here.
 
@@ -118,6 +122,9 @@ def run_in_folder(
                 measure_new(list(new) if measure else [])
                 if live:
                     live.add(new, rows)
+                if tensorboard and distributed.is_first():
+                    items = [(rows[key], x.outcome.losses, x.names) for key, x in new.items()]
+                    write_items(tensorboard, folder, items)
                 if store and slots and len(new) == len(chosen) and not _stopped(new):
                     store.remove()
         except BaseException:
@@ -219,6 +226,7 @@ def _finish(
         _write_command(sweep.folder, None)
     if records:
         write_results(sweep.folder, sweep.entries, rows)
+        write_parquet(sweep.folder)
         write_history(sweep.folder, sweep.entries, records)
     make_report(sweep.folder)
 

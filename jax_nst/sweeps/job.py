@@ -11,13 +11,14 @@ from jax_nst.transfer.config import Config
 from jax_nst.transfer.pictures import PictureLike
 
 RESULTS, SETTINGS, HISTORY = "results.csv", "settings.json", "history.npz"
+PARQUET = "results.parquet"
 CONTACT_SHEET, PAGE = "contact_sheet.png", "index.html"
 SWEEP = "sweep"
 """Name of the folder, unless it is given."""
 INPUTS, BATCHES, CHECKPOINT, THUMBNAILS = "inputs", "batches", "checkpoint", "thumbnails"  # folders
 PROGRESS = "progress.js"
 """What the page of a running sweep reads; removed at the end."""
-REPORTS = (RESULTS, SETTINGS, HISTORY, CONTACT_SHEET, PAGE, PROGRESS)
+REPORTS = (RESULTS, PARQUET, SETTINGS, HISTORY, CONTACT_SHEET, PAGE, PROGRESS)
 """Files of a sweep beside its pictures, and further pages of the contact sheet: see `is_report`."""
 
 

@@ -64,7 +64,7 @@ def run_sweep(
       the slots of the batch, 0 for items that could not begin.
     """
     wanted = set(range(len(items)) if todo is None else todo)
-    groups, resolved, bad = _group_by_spec(network, contents, items, platform)
+    groups, resolved, bad = group_by_spec(network, contents, items, platform)
     bad = [outcome for outcome in bad if outcome.item in wanted]
     if bad:
         yield [outcome.item for outcome in bad], bad if jax.process_index() == 0 else [], 0
@@ -170,7 +170,7 @@ def _begin(work: _Work, plans: Mapping[Level, Plan]) -> Snapshot | None:
     return work.saved.snapshot(work.spec.loss_names, state_of)
 
 
-def _group_by_spec(
+def group_by_spec(
     network: Network, contents: Sequence[Source], items: Sequence[GridItem], platform: Platform
 ) -> tuple[dict[Spec, list[int]], dict[int, Item], list[Outcome]]:
     """Spec -> numbers of its items, number -> item, and the outcomes of items that cannot be run."""

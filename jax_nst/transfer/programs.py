@@ -259,6 +259,11 @@ class ByShape:
             return self._function(*arguments)
         return self.compile(*arguments)[0](*arguments)
 
+    @property
+    def num_bytes(self) -> int:
+        """What the program used last takes of a device, by XLA's analysis; 0 if none is compiled."""
+        return next(reversed(self._compiled.values()))[1] if self._compiled else 0
+
     def eval_shape(self, *arguments: Any) -> Any:
         """The shape of the result; compiles nothing."""
         return jax.eval_shape(self._function, *arguments)

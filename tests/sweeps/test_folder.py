@@ -82,7 +82,7 @@ def contents_of(folder):
         elif path.suffix == ".npz":
             with np.load(path) as arrays:
                 found[name] = {key: arrays[key].tobytes() for key in arrays if key != "seconds"}
-        elif name == "index.html":
+        elif name in ("index.html", "results.parquet"):
             found[name] = True
         elif path.is_file():
             found[name] = path.read_bytes()
@@ -96,6 +96,7 @@ def test_files_of_a_sweep(tmp_path, inputs):
         [
             *job.files,
             "results.csv",
+            "results.parquet",
             "settings.json",
             "history.npz",
             "contact_sheet.png",

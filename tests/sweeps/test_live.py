@@ -52,7 +52,10 @@ def add(live, entries, folder, chosen, measures=None):
     losses = np.array([[3.0, 1, 1, 1], [2.0, 1, 1, 0], [np.nan] * 4], np.float32)
     records = {}
     for item in chosen:
-        file, outcome = entries[f"key{item}"].file, Outcome(item, Status.FINISHED, "ok", None, (), losses, 1.5)
+        file, outcome = (
+            entries[f"key{item}"].file,
+            Outcome(item, Status.FINISHED, "ok", None, (), losses, 1.5),
+        )
         records[f"key{item}"] = Record(outcome, len(chosen), 1, NAMES, file)
         save_image(folder / file, picture(20, 30, item))
     rows = make_rows(entries, records, {record.file: measures or {} for record in records.values()})

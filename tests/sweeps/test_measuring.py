@@ -82,7 +82,8 @@ def test_a_measured_sweep_has_columns_and_a_panel(inputs, tmp_path, counted):
         assert float(row["clipped"]) == pytest.approx(float(pixels.mean()), rel=1e-5)
         assert clipped == pytest.approx(float(pixels.mean()))
         assert row["style_distance_wavelet"] == ""
-    assert set(data_of(folder)["metrics"]) == set(METRICS) - {"style_distance_wavelet"}
+    for item in data_of(folder)["items"]:
+        assert set(item["measures"]) == set(METRICS) - {"style_distance_wavelet"}
 
 
 def test_an_unmeasured_sweep_has_neither(inputs, tmp_path, counted):
@@ -90,7 +91,7 @@ def test_an_unmeasured_sweep_has_neither(inputs, tmp_path, counted):
     assert run(inputs, folder).measures == {}
     assert counted == []
     assert not set(METRICS) & set(table(folder)[0])
-    assert data_of(folder)["metrics"] == {}
+    assert not any(item["measures"] for item in data_of(folder)["items"])
     assert not (folder / "batches" / "measures.json").exists()
 
 
