@@ -12,6 +12,7 @@ from absl import flags
 from jax_nst.cli.bars import StepsBar, items_bar, show_compiling, show_items, show_steps, steps_bar
 from jax_nst.cli.failures import FAILURE, WRONG_FLAGS, explain
 from jax_nst.cli.flags import check_together, define_flags, help_text, parse_batch, to_job
+from jax_nst.cli.keeping import to_halving
 from jax_nst.cli.names import check_new, output_name
 from jax_nst.cli.parsing import parse
 from jax_nst.cli.resuming import checkpoint_of, command_of, fill_in
@@ -31,6 +32,7 @@ from jax_nst.runtime.files import FileError, check_replaceable, check_working_fo
 from jax_nst.runtime.malloc import keep_pages
 from jax_nst.runtime.version import __version__
 from jax_nst.sweeps.folder import run_in_folder
+from jax_nst.sweeps.halving import Halving
 from jax_nst.sweeps.job import CHECKPOINT, PAGE, REPORTS, SWEEP, Job
 from jax_nst.sweeps.report import make_report
 from jax_nst.sweeps.tables import told
@@ -78,13 +80,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         job = to_job(values)
         batch = parse_batch(values["batch"])
         check_together(values, job)
+        halving = to_halving(values, job)
     except FileError as error:
         return fail(error, status=FAILURE)
     except ValueError as error:
         return fail(error, status=WRONG_FLAGS)
     try:
         with warnings_in_a_line():
-            return _run(values, job, batch)
+            return _run(values, job, batch, halving)
     except BaseException as error:
         found = explain(error, sweeping=len(job.items) > 1)
         if found is None:
@@ -113,7 +116,7 @@ def _report(parser: flags.FlagValues) -> int:
     return 0
 
 
-def _run(values: Mapping[str, Any], job: Job, batch: int | None) -> int:
+def _run(values: Mapping[str, Any], job: Job, batch: int | None, halving: Halving | None) -> int:
     """Prepares the process and JAX, and paints; returns the exit status."""
     several = len(job.items) > 1
     keep_pages(threads=several)
@@ -122,10 +125,10 @@ def _run(values: Mapping[str, Any], job: Job, batch: int | None) -> int:
         distributed.use_cores()
     if values["distributed"]:
         distributed.initialize(values["coordinator_address"], values["num_processes"], values["process_id"])
-    return run_job(values, job, batch) if several else transfer(values, job)
+    return run_job(values, job, batch, halving) if several else transfer(values, job)
 
 
-def run_job(values: Mapping[str, Any], job: Job, batch: int | None) -> int:
+def run_job(values: Mapping[str, Any], job: Job, batch: int | None, halving: Halving | None) -> int:
     """Runs a sweep into its folder; returns the exit status.
 
     Raises:
@@ -153,6 +156,7 @@ def run_job(values: Mapping[str, Any], job: Job, batch: int | None) -> int:
             network,
             batch=batch,
             measure=values["measure"],
+            halving=halving,
             resume=bool(values["resume"]),
             checkpoint=Checkpoint(
                 folder / CHECKPOINT, every=values["checkpoint_every"], anyway=values["resume_anyway"]

@@ -16,10 +16,12 @@ from jax_nst.runtime import distributed
 from jax_nst.runtime.files import FileError
 from jax_nst.runtime.locking import locked
 from jax_nst.runtime.platform import current_platform
+from jax_nst.sweeps.halving import Halving
 from jax_nst.sweeps.inputs import agreed_sources, load_picture_of
 from jax_nst.sweeps.job import CHECKPOINT, Job
 from jax_nst.sweeps.measuring import Measures, measure_files, read_measures
 from jax_nst.sweeps.opening import open_folder
+from jax_nst.sweeps.painting import make_contest_in
 from jax_nst.sweeps.records import Record, stack_history, write_batch, write_file
 from jax_nst.sweeps.report import make_report, save_inputs
 from jax_nst.sweeps.settings import compare_processes, describe_job
@@ -43,6 +45,7 @@ def run_in_folder(
     *,
     batch: int | None = None,
     measure: bool = False,
+    halving: Halving | None = None,
     resume: bool = False,
     checkpoint: Checkpoint | None = None,
     command: Mapping[str, Any] | None = None,
@@ -60,6 +63,7 @@ def run_in_folder(
       network: the extractor with its params.
       batch: how many items at once; None for what fits and is fast.
       measure: whether to measure the pictures, those of an earlier run too; see `metrics.METRICS`.
+      halving: which items end early; then the state of the batch at work is not saved.
       resume: whether to continue the sweep in the folder, within the batch that was at work.
       checkpoint: of the state of the batch at work, in the folder `CHECKPOINT` of the sweep if None. None
         is saved by several processes, whose states would be of different steps.
@@ -94,7 +98,10 @@ def run_in_folder(
         # Before the first batch, what an earlier run left unmeasured.
         measure_new = functools.partial(_measure, sweep, measures, rows, hooks.stop)
         measure_new([item for item in records if item not in measures] if measure else [])
-        store, begun = _open_checkpoint(checkpoint or Checkpoint(folder / CHECKPOINT), job)
+        contest = make_contest_in(folder, halving, job, network.extractor, records)
+        store, begun = None, None
+        if contest is None:
+            store, begun = _open_checkpoint(checkpoint or Checkpoint(folder / CHECKPOINT), job)
         batches = run_sweep(
             network,
             *agreed_sources(job),
@@ -105,6 +112,7 @@ def run_in_folder(
             hooks=hooks,
             store=store,
             saved=begun,
+            contest=contest,
         )
         try:
             for chosen, outcomes, slots in batches:
@@ -221,7 +229,7 @@ def _stopped(records: Mapping[int, Record]) -> bool:
 
 def _left(job: Job, records: Mapping[int, Record]) -> list[int]:
     """The items whose run has not come to an end."""
-    ends = (Status.FINISHED, Status.DIVERGED, Status.UNCHANGED)
+    ends = (Status.FINISHED, Status.HALTED, Status.DIVERGED, Status.UNCHANGED)
     return [i for i in range(len(job.items)) if i not in records or records[i].outcome.status not in ends]
 
 
