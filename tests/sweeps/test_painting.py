@@ -28,7 +28,7 @@ def steps_of(result):
 
 @pytest.fixture(scope="module")
 def whole():
-    return paint(batch=1, measure=True)
+    return paint(batch=1)
 
 
 def test_items_that_go_on_are_those_of_a_sweep_without_halving_to_the_bit(whole):
