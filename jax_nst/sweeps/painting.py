@@ -146,7 +146,7 @@ def make_contest(halving: Halving | None, job: Job, extractor: Extractor) -> Con
             "items cannot end early (--keep_best) in a distributed sweep; leave one of them out"
         )
     check_halving(halving, job.items)
-    measure_item = make_measure(job, extractor)
+    measure_item = make_measure(job, extractor, [halving.by])
 
     def judge(outcome: Outcome) -> float:
         if halving.by == TOTAL or outcome.pixels is None:
