@@ -2,11 +2,14 @@
 
     python benchmarks/sweep.py                              # VGG19 and the wavelets, 256 and 128 px
     python benchmarks/sweep.py --features wavelet --sizes 256 --steps 20
-    python benchmarks/sweep.py --curve 1,2,4,8,16,32,64     # items per second by batch size
+    python benchmarks/sweep.py --batches loop,1,2,4,8,12,16,auto --features vgg19-lite wavelet --sizes 64 96
 
 (a) one sweep; (b) 16 runs of main.py; (c) a loop over `stylize` in one process; and (a) again on
 4 CPU devices. Each in processes of its own, the repeats interleaved; the median is taken. Without a weight
-file the kernels are random: the time is the same. On an accelerator the curve is the thing to look at.
+file the kernels are random: the time is the same.
+
+With --batches, items a second by the size of the batch, beside a loop over `stylize`, interleaved in one
+process with two CPU devices. On a machine that others use, compare the seconds of the processor.
 """
 
 import argparse
@@ -160,22 +163,69 @@ def worker(kind, config, paths, folder):
     print(json.dumps({"step_seconds": steps, "compile_seconds": compilation, "peak_bytes": peak}))
 
 
-def curve(config, content, style, batches):
-    """Prints items per second and step, by the size of the batch."""
-    from jax_nst import Grid, load_image, sweep
+def rates(config, paths, kinds, items, repeats):
+    """kind -> (seconds, seconds of the processor) an item, the least of the repeats, which are interleaved.
 
-    print("| batch | items x steps per second | ratio to batch 1 | peak memory GB |\n|---|---|---|---|")
-    first = None
-    one = dataclasses.replace(config, init="noise")
-    for batch in batches:
-        grid = Grid(seed=tuple(range(batch)))
-        pair = load_image(content), load_image(style)
-        runs = [sweep(*pair, grid=grid, config=one, batch=batch) for _ in range(2)]
-        best = min(float(run.seconds.sum()) for run in runs)
-        rate = batch * (config.steps + 1) / best
-        first = first or rate
-        peak = peak_bytes(resource.RUSAGE_SELF) / 1e9
-        print(f"| {batch} | {rate:.2f} | {rate / first:.2f} | {peak:.2f} |", flush=True)
+    A kind is `loop`, single runs one after the other, `auto`, or the size of a batch.
+    """
+    from jax_nst import Grid, load_image, stylize, sweep
+
+    content, styles = load_image(paths[0]), [load_image(path) for path in paths[1:3]]
+    weights = tuple(100 * 1.1**number for number in range(items // 2))
+
+    def paint(kind):
+        if kind == "loop":
+            count = max(2, items // 4)
+            for number in range(count):
+                one = dataclasses.replace(config, style_weight=weights[number // 2])
+                stylize(content, styles[number % 2], config=one)
+            return count
+        batch = None if kind == "auto" else int(kind)
+        result = sweep(content, styles, grid=Grid(style_weight=weights), config=config, batch=batch)
+        assert set(result.messages) <= {"ok"}, result.messages
+        return items
+
+    best = dict.fromkeys(kinds, (float("inf"), float("inf")))
+    for repeat in range(repeats + 1):
+        for kind in kinds:
+            began, used = time.perf_counter(), sum(os.times()[:2])
+            count = paint(kind)
+            seconds, used = time.perf_counter() - began, sum(os.times()[:2]) - used
+            if repeat:  # the first compiles
+                best[kind] = min(best[kind][0], seconds / count), min(best[kind][1], used / count)
+    return best
+
+
+def rates_table(found):
+    """Items a second and the seconds of the processor an item, and their ratios to the loop."""
+    yield "| features | size | batch | items/s | ratio to the loop | processor s an item | ratio |"
+    yield "|---|---|---|---|---|---|---|"
+    for (features, size), of_kind in found.items():
+        wall, used = of_kind.get("loop", (float("nan"),) * 2)
+        for kind, (seconds, own) in of_kind.items():
+            yield (
+                f"| {features} | {size} | {kind} | {1 / seconds:.2f} | {wall / seconds:.2f} | {own:.2f} "
+                f"| {own / used:.2f} |"
+            )
+
+
+def run_rates(arguments, folder, weights):
+    """Measures the rates of all features and sizes, in this process, and prints the table."""
+    from jax_nst.runtime import distributed, malloc
+
+    malloc.keep_pages(threads=True)
+    distributed.use_cores()  # as main.py does for a sweep
+    found = {}
+    for features in arguments.features:
+        for size in arguments.sizes:
+            config = config_of(features, weights if features == "vgg19" else None, size, arguments.steps)
+            kinds = arguments.batches.split(",")
+            rows = rates(config, pictures(folder, size), kinds, arguments.items, arguments.repeats)
+            found[features, size] = rows
+    print("\n".join(rates_table(found)))
+    if arguments.json:
+        named = {f"{features} {size}": rows for (features, size), rows in found.items()}
+        Path(arguments.json).write_text(json.dumps(named, indent=1))
 
 
 def measure(features, size, steps, repeats, kinds, weights):
@@ -214,7 +264,7 @@ def table(results, steps):
 
 
 def main():
-    """Measures and prints the table, or the curve."""
+    """Measures and prints a table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -223,7 +273,8 @@ def main():
     parser.add_argument("--steps", type=int, default=15)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS)
-    parser.add_argument("--curve", help="sizes of batches, separated by commas")
+    parser.add_argument("--batches", help="sizes of batches, auto or loop, separated by commas")
+    parser.add_argument("--items", type=int, default=48, help="of the sweeps of --batches")
     parser.add_argument("--weights", help="h5 file with VGG19 kernels; random ones without it")
     parser.add_argument("--json", help="file to write all measurements to")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
@@ -232,14 +283,14 @@ def main():
         weights = arguments.weights
         if "vgg19" in arguments.features and weights is None:
             weights = str(weight_file(folder))
-        if arguments.worker or arguments.curve:
+        if arguments.batches:
+            run_rates(arguments, folder, weights)
+            return
+        if arguments.worker:
             features, size = arguments.features[0], arguments.sizes[0]
             config = config_of(features, weights if features == "vgg19" else None, size, arguments.steps)
             paths = pictures(folder, size)
-            if arguments.worker:
-                worker(arguments.worker, config, paths, folder)
-            else:
-                curve(config, paths[0], paths[1], [int(batch) for batch in arguments.curve.split(",")])
+            worker(arguments.worker, config, paths, folder)
             return
         results = {}
         for features in arguments.features:

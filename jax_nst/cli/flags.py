@@ -7,6 +7,7 @@ from typing import Any
 
 from absl import flags
 
+from jax_nst.cli.keeping import define_halving
 from jax_nst.images import find_images
 from jax_nst.runtime.files import FileError
 from jax_nst.sweeps.grid import SETTINGS, Grid, grid_of
@@ -110,6 +111,7 @@ def define_flags(values: flags.FlagValues) -> None:
         "folder, or where JAX_COMPILATION_CACHE_DIR says; off: none",
         **here,
     )
+    define_halving(here)
     flags.DEFINE_string("history", None, "JSON file to write the losses of every step to", **here)
     flags.DEFINE_string(
         "tensorboard",

@@ -14,6 +14,7 @@ from jax_nst.cli.dry_run import show_plan
 from jax_nst.cli.failures import FAILURE, WRONG_FLAGS, explain
 from jax_nst.cli.flags import check_together, define_flags, parse_batch, to_job
 from jax_nst.cli.help import help_text
+from jax_nst.cli.keeping import to_halving
 from jax_nst.cli.names import check_new, output_name
 from jax_nst.cli.parsing import parse
 from jax_nst.cli.reporting import merge, report
@@ -34,6 +35,7 @@ from jax_nst.runtime.files import FileError, check_replaceable, check_working_fo
 from jax_nst.runtime.malloc import keep_pages
 from jax_nst.runtime.version import __version__
 from jax_nst.sweeps.folder import run_in_folder
+from jax_nst.sweeps.halving import Halving
 from jax_nst.sweeps.job import CHECKPOINT, PAGE, REPORTS, SWEEP, Job
 from jax_nst.sweeps.tables import told
 from jax_nst.sweeps.tensorboard import Run, open_board, results_of, settings_of
@@ -83,13 +85,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         job = to_job(values)
         batch = parse_batch(values["batch"])
         check_together(values, job)
+        halving = to_halving(values, job)
     except FileError as error:
         return fail(error, status=FAILURE)
     except ValueError as error:
         return fail(error, status=WRONG_FLAGS)
     try:
         with warnings_in_a_line():
-            return _run(values, job, batch)
+            return _run(values, job, batch, halving)
     except BaseException as error:
         found = explain(error, sweeping=len(job.items) > 1)
         if found is None:
@@ -100,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
-def _run(values: Mapping[str, Any], job: Job, batch: int | None) -> int:
+def _run(values: Mapping[str, Any], job: Job, batch: int | None, halving: Halving | None) -> int:
     """Prepares the process and JAX, and paints; returns the exit status."""
     several = len(job.items) > 1
     keep_pages(threads=several)
@@ -111,10 +114,10 @@ def _run(values: Mapping[str, Any], job: Job, batch: int | None) -> int:
         distributed.initialize(values["coordinator_address"], values["num_processes"], values["process_id"])
     if values["plan"]:
         return show_plan(values, job, batch)
-    return run_job(values, job, batch) if several else transfer(values, job)
+    return run_job(values, job, batch, halving) if several else transfer(values, job)
 
 
-def run_job(values: Mapping[str, Any], job: Job, batch: int | None) -> int:
+def run_job(values: Mapping[str, Any], job: Job, batch: int | None, halving: Halving | None) -> int:
     """Runs a sweep into its folder; returns the exit status.
 
     Raises:
@@ -143,6 +146,7 @@ def run_job(values: Mapping[str, Any], job: Job, batch: int | None) -> int:
             network,
             batch=batch,
             measure=values["measure"],
+            halving=halving,
             resume=bool(values["resume"]),
             checkpoint=Checkpoint(
                 folder / CHECKPOINT, every=values["checkpoint_every"], anyway=values["resume_anyway"]

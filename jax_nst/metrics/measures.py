@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -147,22 +147,34 @@ def _mixed(found: Sequence[Statistics], shares: Sequence[float]) -> dict[str, Ga
     return {layer: mix([one.gaussians[layer] for one in found], shares) for layer in found[0].gaussians}
 
 
-def measure(pixels: np.ndarray, content: ContentSide, style: StyleSide) -> dict[str, float]:
-    """All measures of a picture, as `measure_picture`; content and style may serve several pictures."""
-    of_vgg = statistics_of(*_vgg(), pixels, layers=tuple(style.vgg), sampled=_DEEP)
-    of_wavelet = statistics_of(wavelet(), {}, pixels, layers=tuple(style.wavelet))
-    colors = color_quantiles([pixels], [1.0])
-    return {
-        "style_distance_vgg": relative_distance(of_vgg.gaussians, style.vgg),
-        "style_distance_wavelet": relative_distance(of_wavelet.gaussians, style.wavelet),
-        "content_ssim": ssim(pixels, content.pixels),
-        "content_self_similarity": compare_similarities(of_vgg.samples, content.samples),
-        "content_edges": edge_agreement(pixels, content.pixels),
-        "color_distance_style": float(np.mean(np.abs(colors - style.colors))),
-        "color_distance_content": float(np.mean(np.abs(colors - content.colors))),
-        "clipped": clipped_share(pixels),
-        "variation_ratio": variation(pixels) / max(style.variation, _LEAST_VARIATION),
+def measure(
+    pixels: np.ndarray, content: ContentSide, style: StyleSide, names: Sequence[str] = tuple(METRICS)
+) -> dict[str, float]:
+    """Measures of a picture, as `measure_picture`; content and style may serve several pictures."""
+
+    @functools.cache
+    def of_vgg() -> Statistics:
+        return statistics_of(*_vgg(), pixels, layers=tuple(style.vgg), sampled=_DEEP)
+
+    def of_wavelet() -> Statistics:
+        return statistics_of(wavelet(), {}, pixels, layers=tuple(style.wavelet))
+
+    @functools.cache
+    def colors() -> np.ndarray:
+        return color_quantiles([pixels], [1.0])
+
+    measures: dict[str, Callable[[], float]] = {
+        "style_distance_vgg": lambda: relative_distance(of_vgg().gaussians, style.vgg),
+        "style_distance_wavelet": lambda: relative_distance(of_wavelet().gaussians, style.wavelet),
+        "content_ssim": lambda: ssim(pixels, content.pixels),
+        "content_self_similarity": lambda: compare_similarities(of_vgg().samples, content.samples),
+        "content_edges": lambda: edge_agreement(pixels, content.pixels),
+        "color_distance_style": lambda: float(np.mean(np.abs(colors() - style.colors))),
+        "color_distance_content": lambda: float(np.mean(np.abs(colors() - content.colors))),
+        "clipped": lambda: clipped_share(pixels),
+        "variation_ratio": lambda: variation(pixels) / max(style.variation, _LEAST_VARIATION),
     }
+    return {name: measures[name]() for name in names}
 
 
 def lines_of(measures: Mapping[str, float]) -> list[str]:

@@ -60,7 +60,7 @@ class Extractor:
       whole: the name of the network that this one is the beginning of, if any.
       prepare: `(params) -> params` with what can be computed once, before the first step.
       plain: undoes `prepare`, for programs that run once: prepared params take longer to compile.
-      cpu_batch: how many pictures at once are fastest on a CPU.
+      cpu_pixels: how many pixels, of all pictures of a batch together, a CPU device works at fastest.
       precision: of the features, one of `PRECISIONS`.
       unit: features are given divided by this power of two, so that float16 can hold them.
     """
@@ -77,7 +77,7 @@ class Extractor:
     whole: str = ""
     prepare: Callable[[Params], Params] = _unchanged
     plain: Callable[[Params], Params] = _unchanged
-    cpu_batch: int = 1
+    cpu_pixels: int = 2**17
     precision: str = "float32"
     unit: float = 1.0
 

@@ -261,7 +261,7 @@ def vgg(
 @functools.cache
 def _make(network: str, pooling: str, padding: str, precision: str, use_winograd: bool) -> Extractor:
     settings = pooling, precision, padding
-    dtype, options = dtype_of(precision), {}
+    dtype, options = dtype_of(precision), dict[str, Any]()
     if dtype is not None:
         options = {"prepare": functools.partial(_cast, dtype=dtype)}
     elif use_winograd:
@@ -276,7 +276,6 @@ def _make(network: str, pooling: str, padding: str, precision: str, use_winograd
         smallest_side=_smallest_side,
         coarsest_size=128 if network == "vgg19-lite" else 256,
         whole="vgg19" if network == "vgg19-lite" else "",
-        cpu_batch=4,
         precision=precision,
         unit=unit_of(precision),
         **options,

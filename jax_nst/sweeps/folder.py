@@ -17,12 +17,14 @@ from jax_nst.runtime.locking import locked
 from jax_nst.runtime.platform import current_platform
 from jax_nst.sweeps.checkpoints import open_checkpoint
 from jax_nst.sweeps.entries import Entries, Entry, loss_names
+from jax_nst.sweeps.halving import Halving
 from jax_nst.sweeps.inputs import agreed_sources, load_picture_of
 from jax_nst.sweeps.job import CHECKPOINT, Job
 from jax_nst.sweeps.keys import identify_pictures
 from jax_nst.sweeps.live import LivePage
 from jax_nst.sweeps.measuring import Measures, measure_files, read_measures
 from jax_nst.sweeps.opening import Opened, open_folder
+from jax_nst.sweeps.painting import make_contest_in
 from jax_nst.sweeps.parquet import write_parquet
 from jax_nst.sweeps.records import Record, write_batch, write_file
 from jax_nst.sweeps.report import make_report, save_inputs
@@ -47,6 +49,7 @@ def run_in_folder(
     *,
     batch: int | None = None,
     measure: bool = False,
+    halving: Halving | None = None,
     resume: bool = False,
     checkpoint: Checkpoint | None = None,
     tensorboard: Path | None = None,
@@ -65,6 +68,7 @@ def run_in_folder(
       network: the extractor with its params.
       batch: how many items at once; None for what fits and is fast.
       measure: whether to measure the pictures, those of an earlier run too; see `metrics.METRICS`.
+      halving: which items end early; then the state of the batch at work is not saved.
       resume: whether to continue the sweep in the folder, within the batch that was at work; what it has
         beside this one is kept.
       checkpoint: of the state of the batch at work, in the folder `CHECKPOINT` of the sweep if None. None
@@ -99,7 +103,10 @@ def run_in_folder(
         # Before the first batch, what an earlier run left unmeasured.
         measure_new = functools.partial(_measure, sweep, measures, rows, hooks.stop)
         measure_new([key for key in records if records[key].file not in measures] if measure else [])
-        store, begun = open_checkpoint(checkpoint or Checkpoint(folder / CHECKPOINT), sweep.keys)
+        contest = make_contest_in(folder, halving, sweep.job, network.extractor, _by_number(sweep, records))
+        store, begun = None, None
+        if contest is None:
+            store, begun = open_checkpoint(checkpoint or Checkpoint(folder / CHECKPOINT), sweep.keys)
         todo = _todo(sweep, records)
         with distributed.errors_of_all(), _naming_resume(folder):
             live = LivePage(folder, sweep.entries, len(todo)) if distributed.is_first() else None
@@ -112,6 +119,7 @@ def run_in_folder(
             hooks=hooks,
             store=store,
             saved=begun,
+            contest=contest,
         )
         try:
             for chosen, outcomes, slots in batches:
@@ -245,12 +253,21 @@ def _stopped(records: Mapping[str, Record]) -> bool:
 
 def _left(sweep: _Sweep, records: Mapping[str, Record]) -> list[int]:
     """The items whose run has not come to an end."""
-    ends = (Status.FINISHED, Status.DIVERGED, Status.UNCHANGED)
+    ends = (Status.FINISHED, Status.HALTED, Status.DIVERGED, Status.UNCHANGED)
     return [
         number
         for number, key in enumerate(sweep.keys)
         if key not in records or records[key].outcome.status not in ends
     ]
+
+
+def _by_number(sweep: _Sweep, records: Mapping[str, Record]) -> dict[int, Record]:
+    """The records of items of the grid, by the number that each has there."""
+    return {
+        number: record._replace(outcome=record.outcome._replace(item=number))
+        for number, key in enumerate(sweep.keys)
+        if (record := records.get(key))
+    }
 
 
 def read_command(folder: Path) -> dict[str, Any]:

@@ -28,8 +28,10 @@ Measures = dict[str, float]
 """Name, as in `METRICS` -> value; NaN for what could not be measured."""
 
 
-def make_measure(job: Job, extractor: Extractor) -> Callable[[int, np.ndarray], Measures]:
-    """Returns `(item, its picture) -> measures`; contents and styles used last are kept prepared.
+def make_measure(
+    job: Job, extractor: Extractor, names: Sequence[str] = tuple(METRICS)
+) -> Callable[[int, np.ndarray], Measures]:
+    """Returns `(item, its picture) -> these measures`; contents and styles used last are kept prepared.
 
     It raises ValueError where the content or a style cannot be read.
     """
@@ -56,7 +58,7 @@ def make_measure(job: Job, extractor: Extractor) -> Callable[[int, np.ndarray], 
         level = resolve(config, extractor, shape, platform).levels[-1]
         scales = style_scales(config, level.size, len(styles))
         own = prepared_style(styles, shares, read_as_style(config), level, scales)
-        return measure(pixels, prepared_content(content, read_as_content(config), level), own)
+        return measure(pixels, prepared_content(content, read_as_content(config), level), own, names)
 
     return measure_item
 

@@ -14,9 +14,11 @@ from jax_nst.runtime.platform import current_platform
 from jax_nst.runtime.values import as_whole, check_callback, check_type
 from jax_nst.sweeps.folder import run_in_folder
 from jax_nst.sweeps.grid import Grid, GridItem
+from jax_nst.sweeps.halving import Halving
 from jax_nst.sweeps.inputs import own_sources
 from jax_nst.sweeps.job import Job, make_job
 from jax_nst.sweeps.measuring import Measures, make_measure, read_measures, stack_measures
+from jax_nst.sweeps.painting import make_contest
 from jax_nst.sweeps.points import PointsLike
 from jax_nst.sweeps.records import merged, read_batches
 from jax_nst.sweeps.sweeping import names_of_losses, run_sweep, spread, union_of_names
@@ -85,6 +87,7 @@ def sweep(
     folder: str | os.PathLike[str] | None = None,
     resume: bool = False,
     measure: bool = False,
+    halving: Halving | None = None,
 ) -> SweepResult:
     """Paints every content in every style with every setting of the grid, many at once.
 
@@ -105,6 +108,7 @@ def sweep(
         then those of the files, of 8 bits.
       resume: go on with the sweep in that folder, if there is one.
       measure: measure the pictures, rounded to 8 bits; see `METRICS`.
+      halving: which items end early, see `Halving`; None: none.
 
     Returns:
       The results of all items. An exception on the way, also KeyboardInterrupt, has those so far as its
@@ -132,7 +136,7 @@ def sweep(
     names = union_of_names(own)
     if folder is not None:
         path = Path(folder)
-        options: Any = {"batch": batch, "measure": measure, "resume": resume}
+        options: Any = {"batch": batch, "measure": measure, "resume": resume, "halving": halving}
         rows = run_in_folder(path, job, network, **options, hooks=Hooks(callback))
         outcomes, measures = _results_in(path, rows)
         return _stack(job, [spread(x, own[x.item], names) for x in outcomes], names, measures)
@@ -142,7 +146,7 @@ def sweep(
     measures: dict[int, Measures] = {}
     measure_item = make_measure(job, network.extractor)
     try:
-        for of_batch in _batches(job, network, batch, callback):
+        for of_batch in _batches(job, network, batch, callback, halving):
             outcomes += [spread(outcome, own[outcome.item], names) for outcome in of_batch]
             for outcome in of_batch if measure else ():
                 if outcome.pixels is not None:
@@ -203,7 +207,7 @@ def iterate_sweep(
     check_callback(callback)
     job, network, batch = _prepare(contents, styles, grid, config, batch, params)
     names_of = names_of_losses(job.items, network.extractor)
-    for outcomes in _batches(job, network, batch, callback):
+    for outcomes in _batches(job, network, batch, callback, None):
         for outcome in outcomes:
             item, names = job.items[outcome.item], names_of[outcome.item]
             yield SweepItem(
@@ -237,11 +241,12 @@ def _prepare(
 
 
 def _batches(
-    job: Job, network: Network, batch: int | None, callback: Callback | None
+    job: Job, network: Network, batch: int | None, callback: Callback | None, halving: Halving | None
 ) -> Iterator[list[Outcome]]:
     """The outcomes of each batch."""
+    contest = make_contest(halving, job, network.extractor)
     options: Any = {"platform": current_platform(), "batch": batch, "hooks": Hooks(callback)}
-    for _, outcomes, _ in run_sweep(network, *own_sources(job), **options):
+    for _, outcomes, _ in run_sweep(network, *own_sources(job), **options, contest=contest):
         yield outcomes
 
 

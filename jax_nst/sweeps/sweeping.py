@@ -14,6 +14,7 @@ from jax_nst.optim import State
 from jax_nst.runtime.interrupts import AbandonedError, in_background
 from jax_nst.runtime.platform import Platform
 from jax_nst.sweeps.grid import GridItem
+from jax_nst.sweeps.painting import BatchPainter, Contest
 from jax_nst.transfer import engine
 from jax_nst.transfer.checkpoint import Saved, Store
 from jax_nst.transfer.config import Config
@@ -43,6 +44,7 @@ def run_sweep(
     hooks: engine.Hooks = engine.Hooks(),
     store: Store | None = None,
     saved: Saved | None = None,
+    contest: Contest | None = None,
 ) -> Iterator[tuple[list[int], list[Outcome], int]]:
     """Runs the items of a sweep from pictures read when their turn comes, one batch after the other.
 
@@ -58,6 +60,7 @@ def run_sweep(
       store: saves the state of the batch at work; not where there are several processes, whose states
         would be of different steps.
       saved: the batch to go on with; it comes first.
+      contest: which items end early; all items are run to their end if None.
 
     Yields:
       Which items were in a batch; their outcomes, where there are several processes of its own only; and
@@ -81,13 +84,23 @@ def run_sweep(
     hooks = hooks._replace(keep=store.keep if store else None)
     for work in _work(groups, wanted, saved):
         plan_levels = functools.partial(
-            _plan_levels, work, resolved, *networks(work.spec.extractor), mesh, prepare, batch
+            _plan_levels, work, resolved, *networks(work.spec.extractor), mesh, prepare
         )
         try:
             hooks.on_compile(work.spec.levels[-1].size)
-            plans = in_background(plan_levels, hooks.stop)
+            plans = in_background(functools.partial(plan_levels, batch), hooks.stop)
         except AbandonedError:
             return
+        if contest is not None:
+            last = functools.partial(plan_levels, levels=work.spec.levels[-1:])
+            painter = BatchPainter(work.spec, resolved, plans, last, hooks, done, len(wanted))
+            rounds = contest.rounds(work.group, work.left, work.spec.levels[-1].steps)
+            for outcomes, slots, ended in rounds.run(painter):
+                yield [outcome.item for outcome in outcomes], outcomes, slots
+                if ended:
+                    return
+            done += len(work.left)
+            continue
         size = plans[work.spec.levels[-1]].layout.size
         for chosen in in_batches(work.left, size):
             outcomes, ended = engine.run(
@@ -210,8 +223,9 @@ def _plan_levels(
     mesh: Mesh,
     prepare: Callable[..., Preparation],
     batch: int | None,
+    levels: Sequence[Level] | None = None,
 ) -> dict[Level, Plan]:
-    """The plans of all levels; as many items at once at each as the finest allows.
+    """The plans of some levels, or of all; as many items at once at each as the finest allows.
 
     A batch that was saved is compiled as it was, since anything else could change bits. The params of
     `everywhere` are on all devices.
@@ -219,18 +233,16 @@ def _plan_levels(
     spec, saved = work.spec, work.saved
     check_state_fits(spec)
     one_by_one = not saved.batch["is_batched"] if saved else batch == 1 and jax.process_count() == 1
-    items, left = ([resolved[number] for number in numbers] for numbers in (work.group, work.left))
+    items = [resolved[number] for number in work.group]
     remats = saved.remats(spec) if saved else {}
     size = saved.batch["slots"] if saved else batch
     plans: dict[Level, Plan] = {}
-    for level in reversed(spec.levels):
+    for level in reversed(levels or spec.levels):
         of_level = dataclasses.replace(spec, remats=(remats[level],)) if level in remats else spec
         made = prepare(network, level)
         if one_by_one:
-            plans[level] = plan_one(network, of_level, level, made, left[0])
+            plans[level] = plan_one(network, of_level, level, made, items[0])
         else:
-            plans[level] = plan_many(
-                everywhere, of_level, level, made, mesh=mesh, items=items, left=left, batch=size
-            )
+            plans[level] = plan_many(everywhere, of_level, level, made, mesh=mesh, items=items, batch=size)
         size = plans[level].layout.size
     return plans

@@ -4,6 +4,7 @@ import csv
 import io
 import itertools
 import math
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -141,7 +142,8 @@ def told(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     items: dict[str, list[int]] = {}
     for row in rows:
         if Status.of(row["status"]) is not Status.FINISHED:
-            items.setdefault(row["status"], []).append(int(row["item"]))
+            message = re.sub(r", rank \d+ of \d+", "", row["status"])  # of items that were halted
+            items.setdefault(message, []).append(int(row["item"]))
     lines = [f"{_items(numbers)}: {message}" for message, numbers in items.items()]
     if len(lines) <= _MOST_LINES:
         return lines

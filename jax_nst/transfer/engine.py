@@ -67,6 +67,7 @@ def run(
     begin: Snapshot | None = None,
     items_done: int = 0,
     num_items: int | None = None,
+    until: int | None = None,
 ) -> tuple[list[Outcome], bool]:
     """Paints the items of one batch, at each level from the best pictures of the level before.
 
@@ -81,6 +82,7 @@ def run(
       begin: where to go on; at the beginning if None.
       items_done: for `Progress`.
       num_items: for `Progress`; those of the batch if None.
+      until: updates of the last level after which to end, if not None; see `pausing` for how to go on.
 
     Returns:
       The outcomes of the items on the devices of this process, and whether the run was ended before its
@@ -90,7 +92,7 @@ def run(
     total = num_items or len(batch)
     blank = Progress(numbers, items_done, total, 0, spec.num_steps, 0, {}, lambda item=None: np.empty(0))
     now = begin or at_beginning()
-    snapshots = _snapshots(spec, plan_for, batch, now, hooks)
+    snapshots = _snapshots(spec, plan_for, batch, now, hooks, until)
     rescued: list[Outcome] | None = None  # while a step is long, in which its state is gone
     is_long = True
     try:
@@ -129,7 +131,12 @@ def _attach(error: BaseException, spec: Spec, now: Snapshot) -> None:
 
 
 def _snapshots(
-    spec: Spec, plan_for: Callable[[Level], Plan], batch: Batch, now: Snapshot, hooks: Hooks
+    spec: Spec,
+    plan_for: Callable[[Level], Plan],
+    batch: Batch,
+    now: Snapshot,
+    hooks: Hooks,
+    until: int | None,
 ) -> Iterator[Snapshot]:
     """The run before each level, where its state is None, and after each chunk of steps."""
     alone = jax.process_count() == 1
@@ -141,11 +148,12 @@ def _snapshots(
         if now.state is None:  # none of the items can be run
             yield now
             return
+        is_last = now.level == len(spec.levels) - 1
         chunks = steps_in_chunks(
             plan.advance,
             now.state.steps,
             arguments,
-            plan.level.steps,
+            plan.level.steps if until is None or not is_last else until,
             done=len(now.state.losses),
             elapsed=float(now.state.seconds[-1]) if len(now.state.seconds) else 0.0,
             stops=_stops(spec, steps_before(spec, now.level)),
@@ -159,7 +167,7 @@ def _snapshots(
             yield now
             if alone and is_over(now):
                 break
-        if now.level == len(spec.levels) - 1:
+        if is_last:
             return
         del chunks
         now = next_level(spec, now)

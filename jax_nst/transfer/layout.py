@@ -188,12 +188,11 @@ class Sharded(NamedTuple):
         return starts, Tables(content, style, rows[0], rows[1]), weights  # pyright: ignore
 
 
-def rows_needed(batches: Sequence[Sequence[Item]], per_device: int) -> tuple[int, int]:
-    """The most contents, and the most styles, on any device in any of these batches."""
-    on_devices = [items for batch in batches for items in in_batches(batch, per_device)]
+def rows_needed(items: Sequence[Item], per_device: int) -> tuple[int, int]:
+    """The most contents, and the most styles, that a device can have, whatever items share a batch."""
     return (
-        max(len({item.content_key for item in items}) for items in on_devices),
-        max(len({item.style_key for item in items}) for items in on_devices),
+        min(per_device, len({item.content_key for item in items})),
+        min(per_device, len({item.style_key for item in items})),
     )
 
 

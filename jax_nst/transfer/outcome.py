@@ -29,6 +29,8 @@ class Status(enum.Enum):
     """No step lowered the loss, so the picture is where the run began."""
     STOPPED = "stopped"
     """A callback or the user ended it; the best picture so far is kept."""
+    HALTED = "halted"
+    """A sweep ended it early, since others were better; the best picture so far is kept."""
     DIVERGED = "diverged"
     """The loss stayed infinite or NaN to the end; the best picture before is kept."""
     FAILED = "failed"

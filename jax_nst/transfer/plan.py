@@ -14,7 +14,7 @@ from jax_nst.losses.term import PIXELS
 from jax_nst.models.extractor import Extractor, Features, Params
 from jax_nst.runtime.memory import check_enough, first_that_fits, largest_that_fits, memory_limit
 from jax_nst.transfer.item import Item
-from jax_nst.transfer.layout import Layout, OnePicture, Sharded, in_batches, rows_needed
+from jax_nst.transfer.layout import Layout, OnePicture, Sharded, rows_needed
 from jax_nst.transfer.network import Network
 from jax_nst.transfer.pictures import Source
 from jax_nst.transfer.programs import Advance, Objects, StepPrograms, state_shapes, step_programs
@@ -119,7 +119,6 @@ def plan_many(
     *,
     mesh: Mesh,
     items: Sequence[Item],
-    left: Sequence[Item],
     batch: int | None,
 ) -> Plan:
     """Chooses how many items make a batch, and compiles.
@@ -131,7 +130,6 @@ def plan_many(
       preparation: of this level.
       mesh: of all devices, with the one axis `ITEMS`.
       items: all that there are of this spec, in order.
-      left: those of them that are to be run; the size of the batches does not depend on it.
       batch: how many at once; None for as many as fit, or on a CPU for what is fastest.
 
     Where even one does not fit, or `batch` items do not, stages are rematerialised as `spec.remats` allows.
@@ -142,21 +140,20 @@ def plan_many(
     num_devices = mesh.devices.size
     targets = preparation.abstract(spec.num_regions)
     limit = memory_limit(mesh.local_devices[0])
+    fastest = max(1, spec.extractor.cpu_pixels // math.prod(level.shape))
 
     def make(remat: str) -> tuple[Plan, int]:
         programs = step_programs(objects_of(spec, level), remat, mesh)
 
         def layout(per_device: int) -> Sharded:
-            size = per_device * num_devices
-            batches = [part for sequence in (items, left) for part in in_batches(sequence, size)]
-            weights, rows = items[0].loss_weights[level], rows_needed(batches, per_device)
+            weights, rows = items[0].loss_weights[level], rows_needed(items, per_device)
             return Sharded(mesh, programs, targets, weights, level.shape, per_device, *rows)
 
         def compile_(per_device: int) -> tuple[Advance, int]:
             arguments = layout(per_device).abstract(network.params)
             return programs.compile_advance(*arguments)
 
-        wanted = batch or (len(items) if spec.platform.fill_memory else spec.extractor.cpu_batch)
+        wanted = batch or (len(items) if spec.platform.fill_memory else num_devices * fastest)
         per_device = evenly(len(items), wanted, num_devices)
         if batch is None:
             guess = limit // max(1, _bytes_of_one(network, level, programs, num_devices))

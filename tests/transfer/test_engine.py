@@ -56,9 +56,7 @@ def run(config, *, contents=(CONTENT,), style=STYLE, style_weights=(None,), mesh
     if mesh is None:
         plan = functools.partial(plan_one, NETWORK, spec, item=items[0])
     else:
-        plan = functools.partial(
-            plan_many, NETWORK, spec, mesh=mesh, items=items, left=items, batch=len(items)
-        )
+        plan = functools.partial(plan_many, NETWORK, spec, mesh=mesh, items=items, batch=len(items))
     plans = {
         level: plan(level=level, preparation=preparation)
         for level, preparation in zip(spec.levels, preparations, strict=True)

@@ -50,14 +50,14 @@ def test_in_batches():
     assert in_batches(range(5), 2) == [range(0, 2), range(2, 4), range(4, 5)]
 
 
-def test_rows_needed_by_the_fullest_device():
+def test_rows_needed_whatever_items_share_a_batch():
     items = [item(0), item(0), item(1), item(0, (1,)), item(2, (0, 1), (0.5, 0.5)), item(2)]
-    assert rows_needed([items], 6) == (3, 3)
-    assert rows_needed([items], 2) == (2, 2)
-    assert rows_needed([items[:2], items[2:3]], 2) == (1, 1)
+    assert rows_needed(items, 6) == (3, 3)
+    assert rows_needed(items, 2) == rows_needed(items[::-1], 2) == (2, 2)
+    assert rows_needed(items[:2], 2) == (1, 1)
     matched = [x._replace(color=Color("match")) for x in items[:3]]
-    assert rows_needed([matched], 3) == (2, 2)  # the style depends on the content
-    assert rows_needed([[*matched, items[0], items[0]._replace(color=Color("keep"))]], 5) == (3, 4)
+    assert rows_needed(matched, 3) == (2, 2)  # the style depends on the content
+    assert rows_needed([*matched, items[0], items[0]._replace(color=Color("keep"))], 5) == (3, 4)
 
 
 def test_with_shardings_takes_one_for_a_subtree():

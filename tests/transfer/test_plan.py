@@ -1,5 +1,4 @@
 import dataclasses
-import functools
 
 import jax
 import numpy as np
@@ -28,16 +27,15 @@ FILLING = dataclasses.replace(CPU, fill_memory=True)
 MESH = Mesh(np.asarray(jax.devices()), (ITEMS,), axis_types=(AxisType.Auto,))
 
 
-def many(contents, *, batch=None, left=None, platform=CPU, size=32, config=CONFIG):
+def many(contents, *, batch=None, platform=CPU, size=32, config=CONFIG, network=NETWORK):
     """The plan of a sweep with an item for each number in `contents`."""
     shape = (size, size, 3)
-    spec = resolve(dataclasses.replace(config, size=size), NETWORK.extractor, shape, platform)
+    spec = resolve(dataclasses.replace(config, size=size), network.extractor, shape, platform)
     weights = resolve_level_weights(config, spec)
     items = [Item(content, (0,), (1.0,), weights, Start("content", 0)) for content in contents]
     sources = [Source(shape, lambda: picture(*shape[:2]))], [Source(None, lambda: picture(20, 20))]
-    preparation = Preparation(NETWORK, spec.levels[-1], platform, *sources)
-    plan = functools.partial(plan_many, NETWORK, spec, spec.levels[-1], preparation, mesh=MESH, items=items)
-    return plan(left=items if left is None else items[left], batch=batch)
+    preparation = Preparation(network, spec.levels[-1], platform, *sources)
+    return plan_many(network, spec, spec.levels[-1], preparation, mesh=MESH, items=items, batch=batch)
 
 
 @pytest.fixture
@@ -84,18 +82,20 @@ def test_a_given_batch_is_about_obeyed():
     assert many(range(5), batch=100).layout.size == 5
 
 
-def test_a_cpu_takes_the_batch_that_is_fastest_and_an_accelerator_all_that_fit():
-    assert many(range(6)).layout.size == NETWORK.extractor.cpu_batch == 1
-    assert many(range(6), platform=FILLING).layout.size == 6
+@pytest.mark.parametrize(("pixels", "expected"), [(1, 1), (2 * 32**2, 2), (2**16, 6)])
+def test_a_cpu_takes_so_many_pixels_at_once_and_an_accelerator_all_that_fit(pixels, expected):
+    extractor = dataclasses.replace(NETWORK.extractor, cpu_pixels=pixels)
+    network = NETWORK._replace(extractor=extractor)
+    assert many(range(6), network=network).layout.size == expected
+    assert many(range(6), network=network, platform=FILLING).layout.size == 6
 
 
-def test_the_batch_does_not_depend_on_what_is_left():
-    """So a sweep that is resumed runs the programs of the first run."""
-    whole = many(range(6), batch=4)
-    resumed = many(range(6), batch=4, left=slice(5, 6))
-    assert whole.layout.size == resumed.layout.size == 3
-    count, _ = count_compilations(lambda: many(range(6), batch=4, left=slice(4, 6)))
+def test_batches_of_the_same_items_in_another_order_compile_nothing():
+    contents = [0, 0, 0, 1, 1, 2]
+    first = many(contents, batch=3)
+    count, second = count_compilations(lambda: many([2, 0, 1, 0, 1, 0], batch=3))
     assert count == 0
+    assert first.layout.size == second.layout.size == 3
 
 
 def test_batches_shrink_before_anything_is_rematerialised(monkeypatch, remats):

@@ -1,0 +1,130 @@
+"""Early halving: the worst items of a sweep end early."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jax_nst.metrics import METRICS
+from jax_nst.runtime.values import as_real, as_whole
+from jax_nst.sweeps.grid import GridItem
+from jax_nst.sweeps.job import BATCHES, Job
+from jax_nst.sweeps.records import write_file
+from jax_nst.transfer.outcome import Outcome, Status
+from jax_nst.transfer.provenance import for_json
+
+TOTAL = "total"
+"""Name of the loss, which items may be compared by instead of a measure."""
+
+_FILE = "halving.json"
+_LOSS_WEIGHTS = ("content_weight", "style_weight", "tv_weight", "style_layer_weights", "recipe")
+
+
+@dataclasses.dataclass(frozen=True)
+class Halving:
+    """Successive halving: at a few steps, only the best items of a sweep go on.
+
+    Items are compared with those of the same content, the same styles and one program. See Jamieson and
+    Talwalkar 2016 (arXiv:1502.07943), and Li et al. 2018 (arXiv:1810.05934), whose steps are the default.
+
+    Attributes:
+      keep: share of the items that go on, rounded up.
+      by: what they are compared by, a name in `METRICS`, or `total`, the loss.
+      at: steps at the full size after which they are compared, increasing; None: the shares keep² and keep
+        of all steps, so that each round takes about the same time.
+
+    Raises:
+      ValueError: a value is out of range, or `by` is unknown.
+
+    Example:
+      >>> from jax_nst import Halving
+      >>> Halving(keep=1 / 3, by="style_distance_vgg").steps_of(80)
+      (9, 27)
+    """
+
+    keep: float = 1 / 3
+    by: str = "style_distance_vgg"
+    at: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < as_real("keep", self.keep) < 1:
+            raise ValueError(f"keep must be between 0 and 1, such as 1/3, not {self.keep}")
+        if self.by not in (*METRICS, TOTAL):
+            raise ValueError(
+                f"unknown measure {self.by!r}; the valid ones are {TOTAL}, {', '.join(METRICS)}"
+            )
+        if self.at is not None:
+            at = tuple(as_whole("at", step, 1, 2**31) for step in self.at)
+            if not at or list(at) != sorted(set(at)):
+                raise ValueError(f"at must be increasing steps, not {self.at}")
+            object.__setattr__(self, "at", at)
+
+    def steps_of(self, steps: int) -> tuple[int, ...]:
+        """The steps after which items of so many steps are compared."""
+        given = self.at or sorted({max(1, round(self.keep**power * steps)) for power in (1, 2)})
+        return tuple(step for step in given if step < steps)
+
+    def num_kept(self, count: int) -> int:
+        """How many of so many items go on."""
+        return math.ceil(self.keep * count - 1e-9)  # a third of nine is three
+
+    def ranked(self, values: Mapping[int, float]) -> list[int]:
+        """The items by their values, the best first; NaN comes last."""
+        better = METRICS[self.by].better if self.by in METRICS else "lower"
+
+        def badness(item: int) -> tuple[bool, float, int]:
+            value = values[item]
+            bad = {"lower": value, "higher": -value, "near 1": abs(value - 1)}[better]
+            return (True, 0.0, item) if math.isnan(bad) else (False, bad, item)
+
+        return sorted(values, key=badness)
+
+
+def check_halving(halving: Halving, items: Sequence[GridItem]) -> None:
+    """Raises ValueError if these items cannot be compared so."""
+    steps = max(item.config.steps for item in items)
+    if halving.at and halving.at[-1] >= steps:
+        raise ValueError(
+            f"at {halving.at[-1]} (--keep_at) is not before the last of {steps} steps; name smaller steps"
+        )
+    weights = {tuple(getattr(item.config, name) for name in _LOSS_WEIGHTS) for item in items}
+    if halving.by == TOTAL and len(weights) > 1:
+        raise ValueError(
+            "by total (--by) compares losses, but the weights of the losses vary; name a measure, such as "
+            "style_distance_vgg"
+        )
+
+
+def halted(outcome: Outcome, halving: Halving, step: int, rank: int, count: int) -> Outcome:
+    """The outcome of an item that ends at a step; `rank` is its place among the `count` that reached it."""
+    message = f"{Status.HALTED.value} at step {step}, rank {rank} of {count} by {halving.by}"
+    return outcome._replace(status=Status.HALTED, message=message)
+
+
+Values = dict[int, dict[int, float]]
+"""Step -> item -> its value there of what items are compared by."""
+
+
+def write_values(folder: Path, job: Job, halving: Halving, values: Values) -> None:
+    """Keeps the values of items beside the records of a sweep, so that what is decided stays decided."""
+    by_file: dict[str, dict[int, float]] = {}
+    for step, of_step in values.items():
+        for item, value in of_step.items():
+            by_file.setdefault(job.files[item], {})[step] = value
+    found = {"by": halving.by, "values": for_json(by_file)}
+    write_file(folder / BATCHES / _FILE, json.dumps(found, indent=1).encode())
+
+
+def read_values(folder: Path, job: Job, halving: Halving, items: Sequence[int]) -> Values:
+    """What `write_values` wrote of some items; nothing if that cannot be read, or is another measure."""
+    values: Values = {}
+    try:
+        found: Any = json.loads((folder / BATCHES / _FILE).read_text(encoding="utf-8"))
+        for item in items if found["by"] == halving.by else ():
+            for step, value in found["values"].get(job.files[item], {}).items():
+                values.setdefault(int(step), {})[item] = math.nan if value is None else float(value)
+    except (OSError, ValueError, TypeError, LookupError, AttributeError):
+        return {}
+    return values
