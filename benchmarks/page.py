@@ -24,11 +24,13 @@ from PIL import Image
 
 from jax_nst import Config, Grid, Status
 from jax_nst.metrics import METRICS
+from jax_nst.sweeps.entries import make_entries, write_entries
 from jax_nst.sweeps.job import make_job
+from jax_nst.sweeps.keys import identify_pictures
 from jax_nst.sweeps.live import LivePage
 from jax_nst.sweeps.records import Record, write_batch
 from jax_nst.sweeps.report import make_report
-from jax_nst.sweeps.tables import make_row, measure_cells, write_results
+from jax_nst.sweeps.tables import make_rows, write_results
 from jax_nst.transfer.outcome import Outcome
 
 NAMES = ("total", "content", "style", "tv")
@@ -61,18 +63,20 @@ def make_folder(folder, items, size):
         "contents": ["c.png"], "styles": ["s.png"], "items": len(job.items),
     }  # fmt: skip
     (folder / "settings.json").write_text(json.dumps(settings))
-    records, rows = {}, {}
-    for item, file in enumerate(job.files):
+    keys = [f"{item:012x}" for item in range(len(job.items))]
+    entries = make_entries(job, keys, identify_pictures(job), lambda config: NAMES, {})
+    write_entries(folder, entries)
+    records, measures = {}, {}
+    for item, (key, file) in enumerate(zip(keys, job.files, strict=True)):
         coarse = Image.fromarray(rng.integers(0, 255, (8, 8, 3), np.uint8))
         coarse.resize((size, size), Image.Resampling.BICUBIC).save(folder / file)
         losses = np.sort(rng.lognormal(0, 1, (STEPS + 1, len(NAMES))).astype(np.float32), axis=0)[::-1]
-        records[item] = Record(Outcome(item, Status.FINISHED, "ok", None, (), losses, 0.5), BATCH, 1)
-        measures = dict(zip(METRICS, rng.random(len(METRICS)).tolist(), strict=True))
-        rows[item] = make_row(job, records[item], NAMES) | measure_cells(measures)
-    for start in range(0, len(job.items), BATCH):
-        chosen = range(start, min(start + BATCH, len(job.items)))
-        write_batch(folder, job, [records[item] for item in chosen], NAMES)
-    return job, records, rows
+        outcome = Outcome(item, Status.FINISHED, "ok", None, (), losses, 0.5)
+        records[key] = Record(outcome, BATCH, 1, NAMES, file)
+        measures[file] = dict(zip(METRICS, rng.random(len(METRICS)).tolist(), strict=True))
+    for start in range(0, len(keys), BATCH):
+        write_batch(folder, {key: records[key] for key in keys[start : start + BATCH]})
+    return entries, records, make_rows(entries, records, measures)
 
 
 def timed(action):
@@ -82,11 +86,11 @@ def timed(action):
     return time.perf_counter() - began
 
 
-def live_seconds(folder, job, records, rows):
+def live_seconds(folder, entries, records, rows):
     """Seconds of each batch, of those that a run appends to the page."""
-    live = LivePage(folder, job, len(job.items))
+    live = LivePage(folder, entries, len(entries))
     batches = [list(records)[start : start + BATCH] for start in range(0, len(records), BATCH)]
-    return [timed(lambda: live.add([records[item] for item in chosen], rows)) for chosen in batches]  # noqa: B023
+    return [timed(lambda: live.add({key: records[key] for key in chosen}, rows)) for chosen in batches]  # noqa: B023
 
 
 def browse(page):
@@ -146,10 +150,10 @@ def main():
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        job, records, rows = make_folder(folder, options.items, options.size)
+        entries, records, rows = make_folder(folder, options.items, options.size)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-        seconds = live_seconds(folder, job, records, rows)
-        write_results(folder, job, rows, NAMES)
+        seconds = live_seconds(folder, entries, records, rows)
+        write_results(folder, entries, rows)
         tenth = max(1, len(seconds) // 10)
         first, last = (
             1000 * statistics.median(part) / BATCH for part in (seconds[:tenth], seconds[-tenth:])

@@ -10,7 +10,7 @@ from absl import flags
 
 from jax_nst.images import WRITABLE
 from jax_nst.runtime.files import FileError
-from jax_nst.sweeps.folder import read_command
+from jax_nst.sweeps.commands import read_command
 from jax_nst.sweeps.job import SETTINGS, Job
 from jax_nst.transfer.checkpoint import NAME, Checkpoint, read_checkpoint
 from jax_nst.transfer.config import INITS

@@ -261,7 +261,8 @@ def vgg(
 @functools.cache
 def _make(network: str, pooling: str, padding: str, precision: str, use_winograd: bool) -> Extractor:
     settings = pooling, precision, padding
-    dtype, options = dtype_of(precision), dict[str, Any]()
+    dtype = dtype_of(precision)
+    options: dict[str, Any] = {}
     if dtype is not None:
         options = {"prepare": functools.partial(_cast, dtype=dtype)}
     elif use_winograd:

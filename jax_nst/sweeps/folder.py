@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ from jax_nst.runtime.files import FileError
 from jax_nst.runtime.locking import locked
 from jax_nst.runtime.platform import current_platform
 from jax_nst.sweeps.checkpoints import open_checkpoint
+from jax_nst.sweeps.commands import write_command
 from jax_nst.sweeps.entries import Entries, Entry, loss_names
 from jax_nst.sweeps.halving import Halving
 from jax_nst.sweeps.inputs import agreed_sources, load_picture_of
@@ -26,7 +26,7 @@ from jax_nst.sweeps.measuring import Measures, measure_files, read_measures
 from jax_nst.sweeps.opening import Opened, open_folder
 from jax_nst.sweeps.painting import make_contest_in
 from jax_nst.sweeps.parquet import write_parquet
-from jax_nst.sweeps.records import Record, write_batch, write_file
+from jax_nst.sweeps.records import Record, write_batch
 from jax_nst.sweeps.report import make_report, save_inputs
 from jax_nst.sweeps.settings import compare_processes, describe_job
 from jax_nst.sweeps.sweeping import run_sweep
@@ -38,8 +38,6 @@ from jax_nst.transfer.network import Network
 from jax_nst.transfer.outcome import Outcome, Status
 from jax_nst.transfer.provenance import for_json, named_styles, of_outcome, without_folders
 from jax_nst.transfer.transfer import describe
-
-_COMMAND = "command.json"
 
 
 def run_in_folder(
@@ -74,7 +72,7 @@ def run_in_folder(
       checkpoint: of the state of the batch at work, in the folder `CHECKPOINT` of the sweep if None. None
         is saved by several processes, whose states would be of different steps.
       tensorboard: folder to write a run of TensorBoard to for each item, as its batch ends.
-      command: how the run was started; kept in the folder until the sweep is finished, see `read_command`.
+      command: how the run was started; kept in the folder until the sweep is finished, see `commands`.
       hooks: see `engine.Hooks`; `keep` is set here.
 
     Returns:
@@ -96,7 +94,7 @@ def run_in_folder(
                 found = read_measures(folder)
                 painted = {record.file for record in opened.records.values()}
                 measures = {file: found[file] for file in found if file in painted}
-                _write_command(folder, command)
+                write_command(folder, command)
         sweep = _agreed(folder, job, network, description, opened)
         records = {key: opened.records[key] for key in sweep.keys if key in opened.records}
         rows = distributed.object_of_first(make_rows(sweep.entries, opened.records, measures))
@@ -231,7 +229,7 @@ def _finish(
     if not distributed.is_first():
         return
     if not _left(sweep, records):
-        _write_command(sweep.folder, None)
+        write_command(sweep.folder, None)
     if records:
         write_results(sweep.folder, sweep.entries, rows)
         write_parquet(sweep.folder)
@@ -268,27 +266,6 @@ def _by_number(sweep: _Sweep, records: Mapping[str, Record]) -> dict[int, Record
         for number, key in enumerate(sweep.keys)
         if (record := records.get(key))
     }
-
-
-def read_command(folder: Path) -> dict[str, Any]:
-    """How the sweep in a folder was started; empty if it is finished, or that is not known."""
-    try:
-        found = json.loads((folder / CHECKPOINT / _COMMAND).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _write_command(folder: Path, command: Mapping[str, Any] | None) -> None:
-    """Keeps it, or if it is None removes it: it has the names of folders, which are private."""
-    path = folder / CHECKPOINT / _COMMAND
-    if command is not None:
-        path.parent.mkdir(exist_ok=True)
-        write_file(path, json.dumps(command, indent=1).encode())
-    elif path.exists():
-        path.unlink()
-        with contextlib.suppress(OSError):  # there is a checkpoint, too
-            path.parent.rmdir()
 
 
 def _save_pictures(sweep: _Sweep, outcomes: Sequence[Outcome]) -> tuple[list[Outcome], FileError | None]:

@@ -17,7 +17,7 @@ from jax_nst.cli import main as cli
 from jax_nst.cli.flags import define_flags, to_job
 from jax_nst.cli.resuming import checkpoint_of, command_of, fill_in
 from jax_nst.runtime.files import FileError
-from jax_nst.sweeps.folder import read_command
+from jax_nst.sweeps.commands import read_command
 
 QUICK = ("--features=wavelet", "--content_layers=luma1", "--style_layers=scale1", "--steps=12", "--quiet")
 
