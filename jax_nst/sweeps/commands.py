@@ -1,4 +1,4 @@
-"""How the sweep in a folder was started, kept while it is not finished, so that `--resume` needs no flags."""
+"""How the sweep in a folder was started, kept until it is finished, so that `--resume` needs no flags."""
 
 import contextlib
 import json
