@@ -33,11 +33,11 @@ from jax_nst.optim import guarded_lbfgs as guarded_lbfgs
 from jax_nst.optim import make_step as make_step
 from jax_nst.optim import precondition as precondition
 from jax_nst.runtime.version import __version__ as __version__
+from jax_nst.sweeps.frames import read_sweep as read_sweep
 from jax_nst.sweeps.grid import Grid as Grid
 from jax_nst.sweeps.halving import Halving as Halving
 from jax_nst.sweeps.merging import merge_sweeps as merge_sweeps
 from jax_nst.sweeps.ranges import Range as Range
-from jax_nst.sweeps.reading import read_sweep as read_sweep
 from jax_nst.sweeps.sweep import SweepItem as SweepItem
 from jax_nst.sweeps.sweep import SweepResult as SweepResult
 from jax_nst.sweeps.sweep import iterate_sweep as iterate_sweep

@@ -178,7 +178,8 @@ def _keep_batch(
     saved, problem = _save_pictures(sweep, outcomes)
     chosen_entries = [sweep.entries[sweep.keys[item]] for item in chosen]
     names = loss_names(chosen_entries)
-    everyones = gather_outcomes(chosen, saved, 1 + max(entry.steps for entry in chosen_entries), names)
+    evaluations = 1 + max((entry.steps for entry in chosen_entries), default=0)
+    everyones = gather_outcomes(chosen, saved, evaluations, names)
     new = {
         sweep.keys[outcome.item]: Record(
             outcome,

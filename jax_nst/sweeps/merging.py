@@ -12,6 +12,7 @@ from jax_nst.sweeps.grid import SETTINGS
 from jax_nst.sweeps.job import INPUTS, RESULTS
 from jax_nst.sweeps.measuring import Measures, read_measures, write_measures
 from jax_nst.sweeps.opening import check_format, check_unused, free_file
+from jax_nst.sweeps.parquet import write_parquet
 from jax_nst.sweeps.records import Records, batch_files, merged, read_batch, write_batch, write_file
 from jax_nst.sweeps.report import make_report
 from jax_nst.sweeps.settings import difference, read_settings, write_settings
@@ -209,5 +210,6 @@ def _write(there: _Folder) -> None:
     if there.measures:
         write_measures(there.path, there.measures)
     write_results(there.path, entries, make_rows(entries, there.records, there.measures))
+    write_parquet(there.path)
     write_history(there.path, entries, there.records)
     make_report(there.path)

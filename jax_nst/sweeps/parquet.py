@@ -4,8 +4,8 @@ import io
 from pathlib import Path
 from typing import Any
 
+from jax_nst.sweeps.frames import read_columns
 from jax_nst.sweeps.job import PARQUET
-from jax_nst.sweeps.reading import read_columns
 from jax_nst.sweeps.records import write_file
 
 _UNITS = {"seconds": "s"}

@@ -18,11 +18,11 @@ from jax.sharding import AxisType, Mesh
 
 from jax_nst.runtime.memory import memory_limit
 from jax_nst.runtime.platform import current_platform
+from jax_nst.sweeps.frames import read_columns
 from jax_nst.sweeps.grid import GridItem
 from jax_nst.sweeps.inputs import agreed_sources
 from jax_nst.sweeps.job import SETTINGS, Job
 from jax_nst.sweeps.keys import item_keys
-from jax_nst.sweeps.reading import read_columns
 from jax_nst.sweeps.sweeping import group_by_spec, run_sweep
 from jax_nst.transfer.config import INITS
 from jax_nst.transfer.engine import Hooks

@@ -140,7 +140,7 @@ def test_style_losses_of_a_sweep_have_columns(pair):
     assert [name for name in rows[0] if name.endswith("_loss")] == [f"{name}_loss" for name in names]
     assert all(float(row["moments_loss"]) > 0 for row in rows)
     with np.load("sweep/history.npz") as history:
-        assert set(history) == {*names, "picture"}
+        assert set(history) == {*names, "key", "picture"}
 
 
 @pytest.mark.slow
@@ -476,7 +476,7 @@ def test_it_paints_the_same_whatever_jax_is_told(variable, optimizer, pair):
     """From noise, whose bits are asked of JAX, too."""
     last = "--style_layers=scale1", "--steps=2", "--init=noise", f"--optimizer={optimizer}", "--quiet"
     for name, environment in (("a", {}), ("b", {variable: "1"})):
-        command = [sys.executable, str(ROOT / "main.py"), *pair, *QUICK, *last, f"--output={name}.png"]
+        command = [sys.executable, str(ROOT / "main.py"), *pair, *QUICK[:2], *last, f"--output={name}.png"]
         subprocess.run(command, env={**os.environ, **environment}, check=True, capture_output=True)
     assert np.abs(load_image("a.png") - load_image("b.png")).max() <= 1 / 255
 
@@ -542,7 +542,7 @@ def test_an_interrupt_at_a_coarse_level_computes_nothing_of_the_full_size(pair, 
 
     monkeypatch.setattr(plan, "plan_one", noted)
     monkeypatch.setattr(cli, "show_steps", interrupt)
-    assert run(*pair, *QUICK, "--output=c_s.png", "--steps=80", "--scales=2") == 130
+    assert run(*pair, *QUICK[:3], "--optimizer=adam", "--output=c_s.png", "--steps=80", "--scales=2") == 130
     err = capsys.readouterr().err
     assert planned == [16]
     assert re.search(r"saved after [1-9]\d* steps", err)
@@ -561,7 +561,7 @@ def test_an_interrupt_before_the_first_step_keeps_the_finished_picture(pair, mon
 
 
 def test_a_run_that_improves_nothing_says_so(pair, capsys):
-    assert run(*pair, *QUICK, "--optimizer=adam", "--learning_rate=1e6", "--steps=3") == 0
+    assert run(*pair, *QUICK[:3], "--optimizer=adam", "--learning_rate=1e6", "--steps=3") == 0
     assert "jax_nst: warning: unchanged: no step lowered the loss; the picture is its start" in (
         capsys.readouterr().err
     )

@@ -69,9 +69,7 @@ def bytes_of(job, network, batch):
     preparation = Preparation(network, spec.levels[0], platform, contents, styles)
     params = network._replace(params=on_all_devices(network.params, mesh))
     items = [resolved[number] for number in numbers]
-    made = plan_many(
-        params, spec, spec.levels[0], preparation, mesh=mesh, items=items, left=items, batch=batch
-    )
+    made = plan_many(params, spec, spec.levels[0], preparation, mesh=mesh, items=items, batch=batch)
     return made.layout.programs.compile_advance(*made.layout.abstract(params.params))[1]
 
 

@@ -56,7 +56,7 @@ def test_targets_of_every_term_and_layer():
     made = prepare().prepare(item())
     assert {name: list(layers) for name, layers in made.content.items()} == {"content": ["luma2"]}
     assert {name: list(layers) for name, layers in made.style.items()} == {
-        "style": ["scale1", "scale2"],
+        "gram": ["scale1", "scale2"],
         "moments": ["scale1", "scale2"],
     }
     assert made.loss_weights is WEIGHTS

@@ -12,7 +12,7 @@ from conftest import picture
 
 from jax_nst import Config, Grid, load_image, read_sweep, save_image, sweep
 from jax_nst.runtime.files import FileError
-from jax_nst.sweeps.reading import read_columns
+from jax_nst.sweeps.frames import read_columns
 
 CONFIG = Config(
     features="wavelet",
