@@ -1,5 +1,6 @@
 """Style by the Wasserstein-2 distance between Gaussians with the moments of the features."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -42,6 +43,25 @@ def covariance(statistic: GaussianMoments) -> jax.Array:
     mean, second = statistic
     power = jnp.maximum(jnp.mean(jnp.diagonal(second)), NORMALIZER_FLOOR)
     return second - jnp.outer(mean, mean) + _VARIANCE_FLOOR * power * jnp.eye(len(mean), dtype=second.dtype)
+
+
+def _one_by_one(function: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
+    """`function` of matrices, which under `vmap` takes one after the other on a CPU.
+
+    There LAPACK takes a batch, and waits for threads of the pool that it runs in: two devices that do so at
+    the same time wait for each other.
+    """
+    mapped = jax.custom_batching.sequential_vmap(function)
+    return lambda *matrices: jax.lax.platform_dependent(*matrices, cpu=mapped, default=function)
+
+
+_cholesky = _one_by_one(jnp.linalg.cholesky)
+
+
+@_one_by_one
+def _solve_transposed(lower: jax.Array, right: jax.Array) -> jax.Array:
+    """L⁻ᵀR."""
+    return jax.scipy.linalg.solve_triangular(lower, right, trans=1, lower=True)
 
 
 def multiply(left: jax.Array, right: jax.Array) -> jax.Array:
@@ -87,7 +107,7 @@ def bures(covariance: jax.Array, factor: jax.Array) -> jax.Array:
 
 
 def _bures_forward(covariance: jax.Array, factor: jax.Array) -> tuple[jax.Array, tuple[jax.Array, ...]]:
-    own = jnp.linalg.cholesky(covariance)
+    own = _cholesky(covariance)
     rotation = orthogonal_factor(multiply(own.T, factor))
     difference = factor - multiply(own, rotation)
     return jnp.sum(jnp.square(difference)), (own, rotation, factor, difference)
@@ -96,7 +116,7 @@ def _bures_forward(covariance: jax.Array, factor: jax.Array) -> tuple[jax.Array,
 def _bures_backward(residuals: tuple[jax.Array, ...], cotangent: jax.Array) -> tuple[jax.Array, jax.Array]:
     # I - T with the optimal map T = BUᵀL⁻¹, which is symmetric; U needs no derivative, being a minimiser.
     own, rotation, factor, difference = residuals
-    transport = jax.scipy.linalg.solve_triangular(own, multiply(rotation, factor.T), trans=1, lower=True)
+    transport = _solve_transposed(own, multiply(rotation, factor.T))
     symmetric = (transport + transport.T) / 2
     return cotangent * (jnp.eye(len(own), dtype=own.dtype) - symmetric), 2 * cotangent * difference
 
@@ -114,7 +134,7 @@ def relative_gaussian(statistic: GaussianMoments, num_positions: ArrayLike) -> T
 def mean_gaussian(statistic: GaussianMoments, num_positions: ArrayLike) -> Target:
     """Target of the squared Wasserstein-2 distance, divided by the number of channels."""
     del num_positions
-    value = Gaussian(statistic.mean, jnp.linalg.cholesky(covariance(statistic)))
+    value = Gaussian(statistic.mean, _cholesky(covariance(statistic)))
     return Target(value, jnp.asarray(1.0 / len(statistic.mean)))
 
 

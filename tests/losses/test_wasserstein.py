@@ -1,6 +1,7 @@
 """The Bures distance against `scipy.linalg.sqrtm` in float64, closed forms and finite differences."""
 
 import dataclasses
+import re
 
 import jax
 import jax.numpy as jnp
@@ -266,3 +267,18 @@ def test_loss_of_a_flat_region_in_low_precision_is_finite(dtype):
     value, gradient = jax.value_and_grad(loss)(features)
     assert np.isfinite(value)
     assert np.isfinite(gradient.astype(jnp.float32)).all()
+
+
+@pytest.mark.parametrize("leading", [(), (3,)])
+def test_lapack_is_asked_for_one_matrix_at_a_time(leading):
+    """Its kernels of a batch, on two CPU devices at once, wait for each other."""
+
+    def both(second, factor):
+        target = mean_gaussian(GaussianMoments(jnp.zeros(8), second), 1)
+        return jax.grad(bures)(second, factor), target
+
+    matrix = jax.ShapeDtypeStruct((*leading, 8, 8), jnp.float32)
+    lowered = jax.jit(jax.vmap(both) if leading else both).lower(matrix, matrix)
+    calls = re.findall(r"@(lapack_spotrf_ffi|lapack_strsm_ffi)\((.*)", lowered.as_text())
+    assert {name for name, _ in calls} == {"lapack_spotrf_ffi", "lapack_strsm_ffi"}
+    assert not any("3x8x8" in rest for _, rest in calls)
