@@ -175,6 +175,8 @@ def to_job(values: Mapping[str, Any]) -> Job:
         for given in values[name] or ():
             images[name] += _find_images(name, given, is_written)
     grid = grid_of(points) if points else Grid(**several, zip=values["zip"])
+    if blend and grid.style:
+        raise ValueError("--blend mixes all styles, but --points has a column style; leave one out")
     grid = dataclasses.replace(grid, blend=blend) if blend else grid
     return make_job(images["content"], images["style"], grid, config)
 
@@ -200,11 +202,11 @@ def _find_images(name: str, given: str, skip: Callable[[str], bool]) -> list[str
 
 def _values(name: str, given: Sequence[str]) -> list[Any]:
     """The values of a flag that may be repeated; those that are no lists themselves may have commas."""
-    texts = given if is_list(name) else [part for text in given for part in _unless_a_file(text)]
+    texts = given if is_list(name) else [part for text in given for part in unless_a_file(text)]
     return [text if name in NUMBERS and as_range(text) else from_text(name, text) for text in texts]
 
 
-def _unless_a_file(text: str) -> list[str]:
+def unless_a_file(text: str) -> list[str]:
     return [text] if os.path.exists(text) else text.split(",")
 
 

@@ -52,7 +52,7 @@ def to_halving(values: Mapping[str, Any], job: Job) -> Halving | None:
     try:
         keep = float(Fraction(values["keep_best"]))
         at = tuple(int(step) for step in values["keep_at"]) if values["keep_at"] else None
-    except (ValueError, ZeroDivisionError) as error:
+    except (ValueError, ZeroDivisionError, OverflowError) as error:
         raise ValueError(
             f"--keep_best takes a share, such as 1/3, and --keep_at whole numbers ({error})"
         ) from error

@@ -8,6 +8,7 @@ from typing import Any
 
 from absl import flags
 
+from jax_nst.cli.flags import unless_a_file
 from jax_nst.images import WRITABLE
 from jax_nst.runtime.files import FileError
 from jax_nst.sweeps.commands import read_command
@@ -35,9 +36,10 @@ def command_of(values: Mapping[str, Any], job: Job, output: str) -> dict[str, An
     kept["output"] = _full(output)
     for name in ("weights", "history", "points", "tensorboard"):
         kept[name] = _full(kept[name]) if kept[name] else None
-    kept["init"] = [path if path in INITS else _full(path) for path in kept["init"]]
+    inits = [part for text in kept["init"] for part in unless_a_file(text)]
+    kept["init"] = [path if path in INITS else _full(path) for path in inits]
     kept["mask"] = [with_full_paths(masks) for masks in kept["mask"] or ()] or None
-    weights = kept["style_weight"] or ()
+    weights = [part for text in kept["style_weight"] or () for part in unless_a_file(text)]
     kept["style_weight"] = [_full(text) if os.path.exists(text) else text for text in weights] or None
     return kept
 

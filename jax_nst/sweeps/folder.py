@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ from jax_nst.sweeps.inputs import agreed_sources, load_picture_of
 from jax_nst.sweeps.job import CHECKPOINT, Job
 from jax_nst.sweeps.keys import identify_pictures
 from jax_nst.sweeps.live import LivePage
-from jax_nst.sweeps.measuring import Measures, measure_files, read_measures
+from jax_nst.sweeps.measuring import Measures, measure_files, read_measures, write_measures
 from jax_nst.sweeps.opening import Opened, open_folder
 from jax_nst.sweeps.painting import make_contest_in
 from jax_nst.sweeps.parquet import write_parquet
@@ -123,8 +123,7 @@ def run_in_folder(
             for chosen, outcomes, slots in batches:
                 new = _keep_batch(sweep, chosen, outcomes, slots, rows)
                 records |= new
-                for record in new.values():
-                    measures.pop(record.file, None)  # of a picture that was stopped, and is now another
+                _forget_measures(folder, measures, new.values())
                 measure_new(list(new) if measure else [])
                 if live:
                     live.add(new, rows)
@@ -199,6 +198,15 @@ def _keep_batch(
         if problem:
             raise problem
     return new
+
+
+def _forget_measures(folder: Path, measures: dict[str, Measures], records: Iterable[Record]) -> None:
+    """Those of pictures that were stopped, and are now others."""
+    stale = [record.file for record in records if record.file in measures]
+    for file in stale:
+        del measures[file]
+    if stale and distributed.is_first():
+        write_measures(folder, measures)
 
 
 def _measure(

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from jax_nst.images import ImageError, checked_pixels, read_head
+from jax_nst.losses.recipes import default_loss
 from jax_nst.models.extractor import Extractor
 from jax_nst.optim import OPTIMIZERS
 from jax_nst.runtime.files import sha256
@@ -73,14 +74,18 @@ def item_keys(job: Job, network: Network, pictures: Mapping[str, Identity] | Non
     return keys
 
 
-def _defaults(config: Config, extractor: Extractor) -> dict[str, float]:
-    """The weights and the learning rate where they are not given, so that an axis may begin with them."""
-    found = {}
+def _defaults(config: Config, extractor: Extractor) -> dict[str, Any]:
+    """The losses, weights and learning rate that are not given, so that an axis may begin with them."""
+    found: dict[str, Any] = {}
     recipe = resolve_recipe(config, extractor)
     for name, reference in (("content_weight", "content"), ("style_weight", "style"), ("tv_weight", None)):
         own = [weight for weight, term in recipe.terms if term.reference == reference]
         if getattr(config, name) is None and len(own) == 1:
             found[name] = float(own[0])
+    if config.recipe == "normalized":
+        for reference in ("content", "style"):
+            if getattr(config, f"{reference}_loss") is None:
+                found[f"{reference}_loss"] = (default_loss(reference, extractor.name),)
     if config.learning_rate is None and isinstance(config.optimizer, str):
         found["learning_rate"] = OPTIMIZERS[config.optimizer][1]
     return found

@@ -13,10 +13,11 @@ from jax_nst.sweeps.job import INPUTS, RESULTS
 from jax_nst.sweeps.measuring import Measures, read_measures, write_measures
 from jax_nst.sweeps.opening import check_format, check_unused, free_file
 from jax_nst.sweeps.parquet import write_parquet
-from jax_nst.sweeps.records import Records, batch_files, merged, read_batch, write_batch, write_file
+from jax_nst.sweeps.records import Record, Records, batch_files, merged, read_batch, write_batch, write_file
 from jax_nst.sweeps.report import make_report
 from jax_nst.sweeps.settings import difference, read_settings, write_settings
 from jax_nst.sweeps.tables import make_rows, write_history, write_results
+from jax_nst.transfer.outcome import Status
 
 _FREE = (*SETTINGS, "save_every", "weights")  # settings that may differ: axes, and what no picture shows
 
@@ -117,7 +118,11 @@ def _check_alike(there: _Folder, source: _Folder) -> None:
 
 def _add(there: _Folder, source: _Folder) -> _Folder:
     """Copies what the target lacks; the entries first, so that a merge that was killed can be repeated."""
-    new = [key for key in source.entries if key in source.records and key not in there.records]
+    new = [
+        key
+        for key in source.entries
+        if key in source.records and _rank(source.records[key]) > _rank(there.records.get(key))
+    ]
     taken = {file.lower() for file in os.listdir(there.path)}
     taken |= {entry.file.lower() for entry in there.entries.values()}
     added = outside(there.entries, source.entries, set(new))
@@ -134,11 +139,12 @@ def _add(there: _Folder, source: _Folder) -> _Folder:
     records = {key: source.records[key]._replace(file=entries[key].file) for key in new}
     for key, record in records.items():
         write_file(there.path / record.file, (source.path / source.records[key].file).read_bytes())
-    measures = {
-        entries[key].file: source.measures[record.file]
-        for key, record in source.records.items()
-        if record.file in source.measures and key in entries
-    }
+    replaced = {entries[key].file for key in new}
+    measures = {file: found for file, found in there.measures.items() if file not in replaced}
+    for key, record in source.records.items():
+        is_same = key in new or (key in entries and _rank(record) == _rank(there.records.get(key)))
+        if record.file in source.measures and is_same:
+            measures.setdefault(entries[key].file, source.measures[record.file])
     _copy_inputs(there.path, source.path, numbers)
     if new:
         write_batch(there.path, records)
@@ -146,8 +152,19 @@ def _add(there: _Folder, source: _Folder) -> _Folder:
         settings=_united(there.settings, source.settings),
         entries=entries,
         records=there.records | records,
-        measures=measures | there.measures,
+        measures=measures,
     )
+
+
+def _rank(record: Record | None) -> tuple[int, int]:
+    """A record of a higher rank is of more of a run: that of its end, or of more steps."""
+    if record is None:
+        return -1, 0
+    outcome = record.outcome
+    if outcome.status is Status.FAILED:
+        return 0, 0
+    ended = outcome.status not in (Status.STOPPED, Status.HALTED)
+    return (2, 0) if ended else (1, len(outcome.losses))
 
 
 def _number_inputs(there: Entries, source: Entries) -> dict[str, str]:

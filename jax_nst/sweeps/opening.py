@@ -17,6 +17,7 @@ from jax_nst.sweeps.records import Record, Records, batch_files, merged, read_ba
 from jax_nst.sweeps.settings import (
     FORMAT,
     changed_picture,
+    describe_job,
     difference,
     read_settings,
     with_known_digests,
@@ -77,6 +78,7 @@ def open_folder(
     check_format(folder, before)
     found = read_entries(folder)
     pictures = with_known_digests(pictures, before)
+    description = describe_job(job, network, pictures)
     keys = item_keys(job, network, pictures)
     if found or batch_files(folder):
         _check_extends(folder, job, keys, description, before, found)

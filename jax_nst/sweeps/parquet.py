@@ -21,6 +21,7 @@ def write_parquet(folder: Path) -> None:
         import pyarrow as pa
         import pyarrow.parquet
     except ImportError:  # the extra `tables`
+        (folder / PARQUET).unlink(missing_ok=True)  # of another environment, and of fewer items
         return
     kinds: dict[str, Any] = {
         "integer": pa.int64(),

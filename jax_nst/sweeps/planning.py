@@ -96,7 +96,9 @@ def done_items(folder: Path, job: Job, network: Network) -> set[int]:
     if not (folder / SETTINGS).exists():
         return set()
     columns = read_columns(folder)
-    ends = (Status.FINISHED, Status.DIVERGED, Status.UNCHANGED)
+    if "key" not in columns:  # no batch has ended yet
+        return set()
+    ends = (Status.FINISHED, Status.HALTED, Status.DIVERGED, Status.UNCHANGED)
     rows = zip(*(columns[name].values for name in ("key", "file", "status")), strict=True)
     keys = {
         key

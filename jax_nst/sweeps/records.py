@@ -50,7 +50,7 @@ def write_batch(folder: Path, records: Mapping[str, Record]) -> None:
     most = max((len(record.names) for record in records.values()), default=0)
     losses = np.full((len(records), max(evaluations, default=0), most), np.nan, np.float32)
     for row, outcome in zip(losses, outcomes, strict=True):
-        row[: len(outcome.losses), : outcome.losses.shape[1]] = outcome.losses
+        row[: len(outcome.losses), : outcome.losses.shape[1]] = outcome.losses[:, :most]
     names = [[*record.names, *[""] * (most - len(record.names))] for record in records.values()]
     arrays = {
         "key": np.array(list(records)),

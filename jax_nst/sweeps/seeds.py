@@ -13,6 +13,7 @@ from jax_nst.images import ImageError, load_image, quantize, shrink
 from jax_nst.sweeps.card import Card
 from jax_nst.sweeps.job import THUMBNAILS
 from jax_nst.sweeps.thumbnails import Thumbnail, read_thumbnail, write_thumbnail
+from jax_nst.transfer.outcome import Status
 
 WHITE = 0.25
 """Deviation, of a range of 1, that is white on a map; the same on all, so that they can be compared."""
@@ -43,7 +44,7 @@ class Deviation(NamedTuple):
 
 
 def group_seeds(cards: Sequence[Card]) -> list[Group]:
-    """Groups the items that have a picture by all their labels but the seed, in order of appearance.
+    """Groups the items that were painted to their end by all labels but the seed, in order of appearance.
 
     The mean of n values is m = sum(x) / n, and their standard deviation sqrt(sum((x - m)²) / (n - 1)),
     which estimates that of all seeds from those that were tried.
@@ -53,7 +54,8 @@ def group_seeds(cards: Sequence[Card]) -> list[Group]:
     """
     found: dict[tuple[object, ...], list[int]] = {}
     for number, card in enumerate(cards):
-        if "seed" in card.labels and card.file:
+        ended_early = Status.of(card.status) in (Status.HALTED, Status.STOPPED)
+        if "seed" in card.labels and card.file and not ended_early:
             shared = [pair for pair in card.labels.items() if pair[0] != "seed"]
             found.setdefault((card.outside, *shared), []).append(number)
     if all(len(members) == 1 for members in found.values()):

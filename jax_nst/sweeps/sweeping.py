@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -236,6 +238,9 @@ def _plan_levels(
     items = [resolved[number] for number in work.group]
     remats = saved.remats(spec) if saved else {}
     size = saved.batch["slots"] if saved else batch
+    if saved and not one_by_one:  # as many slots, however many items the group has today
+        slots = saved.batch["slots"]
+        items = list(itertools.islice(itertools.cycle(items), math.ceil(len(items) / slots) * slots))
     plans: dict[Level, Plan] = {}
     for level in reversed(levels or spec.levels):
         of_level = dataclasses.replace(spec, remats=(remats[level],)) if level in remats else spec

@@ -10,6 +10,9 @@ from tiny_sweeps import CONFIG, GRID, by_key, data_of, job_of, pictures_of, run,
 
 from jax_nst import Grid, sweep
 from jax_nst.runtime import files as files_module
+from jax_nst.sweeps.folder import run_in_folder
+from jax_nst.transfer.engine import Hooks
+from jax_nst.transfer.network import load_network
 
 
 @pytest.fixture
@@ -118,6 +121,20 @@ def test_a_sweep_that_is_stopped_while_it_grows_goes_on(tmp_path, inputs):
     assert pictures_of(folder).items() >= before.items()
     run(whole, larger)
     assert by_key(folder) == by_key(whole)
+
+
+def test_the_batch_at_work_keeps_its_slots_in_a_grid_of_another_length(tmp_path, inputs):
+    """Seven items make batches of four, nine of three."""
+    folder, weights = tmp_path / "sweep", tuple(map(float, range(1, 10)))
+
+    def painted(count, stop=lambda progress: False):
+        network = load_network(CONFIG)
+        job = job_of(inputs, Grid(style_weight=weights[:count]), steps=40)
+        return run_in_folder(folder, job, network, batch=4, resume=True, hooks=Hooks(stop))
+
+    painted(7, lambda progress: progress.step >= 10)
+    rows = painted(9)
+    assert [row["status"] for row in rows] == ["ok"] * 9
 
 
 @pytest.mark.parametrize("kept", [True, False])

@@ -137,3 +137,15 @@ def test_pictures_in_memory_count_by_their_pixels(network, paths):
     assert keys == keys_of(network, [content.copy()], [style.copy()], grid)
     assert keys[:1] == keys_of(network, [style, content], [style], grid)[2:3]
     assert set(keys).isdisjoint(keys_of(network, [style], [content], grid))
+
+
+def test_the_default_loss_is_in_the_key(tmp_path):
+    paths = [str(tmp_path / name) for name in ("c.png", "s.png")]
+    for seed, path in enumerate(paths):
+        save_image(path, picture(20, 24, seed))
+
+    def keys(**named):
+        config = Config(features="wavelet", steps=2, **named)
+        return item_keys(make_job(paths[:1], paths[1:], Grid(), config), load_network(config))
+
+    assert keys() == keys(style_loss="gram", content_loss="features") != keys(style_loss="moments")

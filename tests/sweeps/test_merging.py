@@ -147,3 +147,14 @@ def test_what_cannot_be_merged_is_refused(two, tmp_path, inputs):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "results.csv").write_text("mine")
     refused(r"results\.csv: exists but belongs to no sweep", [a], tmp_path / "mine")
+
+
+def test_a_picture_of_more_steps_takes_the_place_of_one_that_was_stopped(tmp_path, inputs):
+    job = job_of(inputs, steps=40)
+    run(tmp_path / "stopped", job, stop=lambda progress: progress.step >= 10)
+    run(tmp_path / "ended", job)
+    for order in (("stopped", "ended"), ("ended", "stopped")):
+        into = tmp_path / "-".join(order)
+        merge_sweeps([tmp_path / name for name in order], into)
+        assert by_key(into) == by_key(tmp_path / "ended")
+        assert run(into, job)[1] == set()

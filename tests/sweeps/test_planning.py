@@ -148,3 +148,9 @@ def test_time_counts_pixels_steps_and_empty_slots():
     assert seconds_of(spec, 2, trial) == pytest.approx(steps * 2 / 2)
     half = Trial((64, 64), 4, 2.0, 0.0, 0)
     assert seconds_of(spec, 4, half) == pytest.approx(steps * 2 / 4)
+
+
+def test_a_folder_without_a_batch_has_nothing_done(files, tmp_path):
+    job = make_job(files[:1], files[1:], GRID, CONFIG)
+    (tmp_path / "settings.json").write_text("{}")
+    assert done_items(tmp_path, job, load_network(job.config)) == set()

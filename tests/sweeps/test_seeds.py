@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from conftest import picture
@@ -78,3 +80,10 @@ def test_the_map_is_white_where_pictures_differ_much(tmp_path):
     np.testing.assert_allclose(shown[4:, 4:], 0.2 / 2**0.5 / WHITE, atol=0.004)
     assert found.rms == pytest.approx(np.sqrt((16 / 64) * 0.5 + (16 / 64) * 0.02), rel=1e-3)
     assert make_deviation(tmp_path, ["a.png"], "one") is None
+
+
+def test_items_that_ended_early_are_not_in_the_mean():
+    cards = [card(i, {"total_loss": 1.0 + i}, seed=str(i), style="a") for i in range(3)]
+    cards[2] = dataclasses.replace(cards[2], status="halted at step 2, rank 3 of 3 by total")
+    (group,) = group_seeds(cards)
+    assert list(group.members) == [0, 1]
