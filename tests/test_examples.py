@@ -119,7 +119,7 @@ def test_the_sweep_shows_a_grid(folder):
     assert "of 6 pictures done; step 60 of 60 at 128 px, loss " in text
     painting, others = pictures_of(outputs)
     assert len(painting) == 1
-    assert painting[0][1] == 85
+    assert painting[0][1] == 80  # six beside each other, a little reduced
     assert len(others) == 4
     assert others[0] == (384, 255)
     assert others[1] == (3 * 128, 2 * 85)
@@ -214,9 +214,9 @@ def test_a_search_asks_paints_and_tells_in_batches(tmp_path):
 
 @pytest.mark.slow
 def test_the_first_command_of_the_readme_reaches_its_loss():
-    """With the bundled network, as on a machine without network access; 7.15 when this was written."""
+    """With the bundled network, as on a machine without network access; 6.67 when this was written."""
     pair = (EXAMPLES / name for name in ("cat.jpg", "cypresses.jpg"))
     result = stylize(*pair, config=Config(features="vgg19-lite"))
     assert result.message == "ok"
     assert result.pixels.shape == (255, 384, 3)
-    assert 6.8 < float(result.score(result.pixels).total) < 7.5
+    assert 6.3 < float(result.score(result.pixels).total) < 7

@@ -35,7 +35,7 @@ def assert_items_are_single_runs(result):
 def test_losses_steps_and_sizes_vary():
     grid = Grid(style_loss=("gram", "gram:2,moments"), size=(16, 24), steps=(1, 3))
     result = sweep(CONTENT, STYLE, grid=grid, config=CONFIG, params=PARAMS, batch=1)
-    assert list(result.history.as_dict()) == ["total", "content", "style", "tv", "moments"]
+    assert list(result.history.as_dict()) == ["total", "content", "style", "tv", "gram", "moments"]
     assert result.history.total.shape == (8, 4)
     assert [x.shape[1] for x in result.pixels] == [16, 16, 24, 24] * 2
     assert_items_are_single_runs(result)
