@@ -34,8 +34,9 @@ class _Folder(NamedTuple):
 def merge_sweeps(folders: Sequence[str | os.PathLike[str]], into: str | os.PathLike[str]) -> None:
     """Adds to the sweep in one folder what others have beside it, and writes its tables and report again.
 
-    Pictures, losses and measures are copied; nothing is painted, and nothing is overwritten. Items that are
-    equal, in settings and in the contents of their images, become one. The other folders stay as they are.
+    Pictures, losses and measures are copied; nothing is painted. Items that are equal, in settings and in
+    the contents of their images, become one: the one whose run came to its end or made more steps, else the
+    first. The other folders stay as they are.
 
     Args:
       folders: of the other sweeps.
@@ -163,8 +164,7 @@ def _rank(record: Record | None) -> tuple[int, int]:
     outcome = record.outcome
     if outcome.status is Status.FAILED:
         return 0, 0
-    ended = outcome.status not in (Status.STOPPED, Status.HALTED)
-    return (2, 0) if ended else (1, len(outcome.losses))
+    return (1, len(outcome.losses)) if outcome.status.is_early else (2, 0)
 
 
 def _number_inputs(there: Entries, source: Entries) -> dict[str, str]:

@@ -36,6 +36,16 @@ class Status(enum.Enum):
     FAILED = "failed"
     """There is no picture."""
 
+    @property
+    def is_early(self) -> bool:
+        """Whether the run ended before its steps were made, so that its picture may still become better."""
+        return self in (Status.STOPPED, Status.HALTED)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether a sweep that goes on leaves the item as it is; others are run again."""
+        return self not in (Status.STOPPED, Status.FAILED)
+
     @classmethod
     def of(cls, message: str) -> "Status":
         """The status that a message begins with; raises ValueError if it begins with none."""

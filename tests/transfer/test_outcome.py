@@ -69,3 +69,9 @@ def test_entries_number_evaluations_over_levels():
     }
     assert entries_of(spec, (coarse, fine), since=2) == entries[-1:]
     assert json.loads(json.dumps(entries)) == entries
+
+
+def test_what_is_early_and_what_is_final():
+    early = {status for status in Status if status.is_early}
+    assert early == {Status.STOPPED, Status.HALTED}
+    assert {status for status in Status if not status.is_final} == {Status.STOPPED, Status.FAILED}
