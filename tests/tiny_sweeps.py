@@ -1,14 +1,17 @@
 """Sweeps on disk for tests: tiny ones, run and read."""
 
+import contextlib
 import csv
 import dataclasses
 import json
+import os
 import re
 
 import numpy as np
 from conftest import picture
 
 from jax_nst import Config, Grid, save_image
+from jax_nst.runtime import files as files_module
 from jax_nst.sweeps.folder import run_in_folder
 from jax_nst.sweeps.job import make_job
 from jax_nst.transfer.engine import Hooks
@@ -24,6 +27,32 @@ CONFIG = Config(
     init="noise",
 )
 GRID = Grid(style_weight=(10.0, 1000.0))
+
+
+class Killed(BaseException):
+    """Nothing catches it, like SIGKILL."""
+
+
+@contextlib.contextmanager
+def killed_before_rename(monkeypatch, moment):
+    """Ends what is within before the `moment`-th time, from 0, that a file takes its place.
+
+    Gives a list, which is empty if that moment did not come.
+    """
+    replace, left, killed = os.replace, [moment], []
+
+    def die(source, target):
+        left[0] -= 1
+        if left[0] < 0:
+            raise Killed
+        replace(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files_module.os, "replace", die)
+        try:
+            yield killed
+        except Killed:
+            killed.append(moment)
 
 
 def save_inputs(folder):

@@ -6,10 +6,20 @@ import warnings
 
 import numpy as np
 import pytest
-from tiny_sweeps import CONFIG, GRID, by_key, data_of, job_of, pictures_of, run, save_inputs, table
+from tiny_sweeps import (
+    CONFIG,
+    GRID,
+    by_key,
+    data_of,
+    job_of,
+    killed_before_rename,
+    pictures_of,
+    run,
+    save_inputs,
+    table,
+)
 
 from jax_nst import Grid, sweep
-from jax_nst.runtime import files as files_module
 from jax_nst.sweeps.folder import run_in_folder
 from jax_nst.transfer.engine import Hooks
 from jax_nst.transfer.network import load_network
@@ -199,10 +209,6 @@ def test_a_result_has_the_items_of_the_grid_of_now(tmp_path, inputs):
     assert now.history.total.shape == (2, 4)
 
 
-class Killed(BaseException):
-    """Nothing catches it, like SIGKILL."""
-
-
 @pytest.mark.slow
 def test_a_sweep_killed_while_it_grows_loses_nothing(tmp_path, inputs, monkeypatch):
     """Before each time that a file takes its place, one after the other, until a run gets through."""
@@ -210,31 +216,19 @@ def test_a_sweep_killed_while_it_grows_loses_nothing(tmp_path, inputs, monkeypat
         job_of(inputs, styles=(1, 2)),
         job_of(inputs, Grid(style_weight=(5.0, 10.0)), styles=(2, 3)),
     )
-    replace, whole = os.replace, tmp_path / "whole"
+    whole = tmp_path / "whole"
     run(whole, small)
     run(whole, large)
     expected = by_key(whole)
     kept = []
     for moment in range(100):
-        folder, left = tmp_path / f"killed{moment}", [moment]
+        folder = tmp_path / f"killed{moment}"
         run(folder, small)
         before = pictures_of(folder)
-
-        def die(source, target, left=left):
-            left[0] -= 1
-            if left[0] < 0:
-                raise Killed
-            replace(source, target)
-
-        monkeypatch.setattr(files_module.os, "replace", die)
-        try:
+        with killed_before_rename(monkeypatch, moment) as killed:
             run(folder, large)
-        except Killed:
-            pass
-        else:
+        if not killed:
             break
-        finally:
-            monkeypatch.setattr(files_module.os, "replace", replace)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", r".*/settings\.json: was damaged or changed")
             run(folder, large)

@@ -4,7 +4,6 @@ import contextlib
 import csv
 import dataclasses
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -18,11 +17,11 @@ import numpy as np
 import pytest
 from conftest import ROOT, picture
 from PIL import Image
+from tiny_sweeps import killed_before_rename
 
 from jax_nst import Config, Grid, load_image, save_image
 from jax_nst.cli.main import main
 from jax_nst.images import load_picture, load_settings, quantize
-from jax_nst.runtime import files as files_module
 from jax_nst.runtime.files import FileError
 from jax_nst.runtime.locking import locked
 from jax_nst.sweeps import folder as folder_module
@@ -182,35 +181,19 @@ def test_a_file_of_the_user_is_not_overwritten(tmp_path, inputs):
     assert [path.name for path in (tmp_path / "sweep").iterdir()] == ["index.html"]
 
 
-class Killed(BaseException):
-    """Nothing catches it, like SIGKILL."""
-
-
 @pytest.mark.slow
 def test_a_sweep_killed_before_any_rename_ends_as_one_that_was_not(tmp_path, inputs, monkeypatch):
     """Before each time that a file takes its place, one after the other, until a run gets through."""
     job, whole = job_of(inputs), tmp_path / "whole"
     run(whole, job)
-    replace, expected, ran_again = os.replace, contents_of(whole), []
+    expected, ran_again = contents_of(whole), []
     keys = [row["key"] for row in table(whole)]
     for moment in range(100):
-        folder, left = tmp_path / f"killed{moment}", [moment]
-
-        def die(source, target, left=left):
-            left[0] -= 1
-            if left[0] < 0:
-                raise Killed
-            replace(source, target)
-
-        monkeypatch.setattr(files_module.os, "replace", die)
-        try:
+        folder = tmp_path / f"killed{moment}"
+        with killed_before_rename(monkeypatch, moment) as killed:
             run(folder, job)
-        except Killed:
-            pass
-        else:
+        if not killed:
             break
-        finally:
-            monkeypatch.setattr(files_module.os, "replace", replace)
         before = recorded(folder)
         seen = set()
         run(folder, job, resume=True, callback=lambda progress, seen=seen: seen.update(progress.items))

@@ -5,10 +5,19 @@ import warnings
 
 import numpy as np
 import pytest
-from tiny_sweeps import GRID, by_key, data_of, job_of, pictures_of, run, save_inputs, table
+from tiny_sweeps import (
+    GRID,
+    by_key,
+    data_of,
+    job_of,
+    killed_before_rename,
+    pictures_of,
+    run,
+    save_inputs,
+    table,
+)
 
 from jax_nst import METRICS, Grid, merge_sweeps
-from jax_nst.runtime import files as files_module
 from jax_nst.sweeps.measuring import read_measures, write_measures
 
 
@@ -100,25 +109,13 @@ def test_pictures_of_one_name_are_kept_apart(tmp_path, inputs):
 def test_a_merge_that_was_killed_is_repeated(two, tmp_path, monkeypatch):
     folders = [tmp_path / "a", tmp_path / "b"]
     merge_sweeps(folders, tmp_path / "whole")
-    expected, replace = by_key(tmp_path / "whole"), os.replace
+    expected = by_key(tmp_path / "whole")
     for moment in range(100):
-        target, left = tmp_path / f"killed{moment}", [moment]
-
-        def die(source, target, left=left):
-            left[0] -= 1
-            if left[0] < 0:
-                raise KeyboardInterrupt
-            replace(source, target)
-
-        monkeypatch.setattr(files_module.os, "replace", die)
-        try:
+        target = tmp_path / f"killed{moment}"
+        with killed_before_rename(monkeypatch, moment) as killed:
             merge_sweeps(folders, target)
-        except KeyboardInterrupt:
-            pass
-        else:
+        if not killed:
             break
-        finally:
-            monkeypatch.setattr(files_module.os, "replace", replace)
         with warnings.catch_warnings():  # killed between the two copies of settings.json
             warnings.filterwarnings("ignore", r".*/settings\.json: was damaged or changed")
             merge_sweeps(folders, target)
