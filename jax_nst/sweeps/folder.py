@@ -260,11 +260,10 @@ def _stopped(records: Mapping[str, Record]) -> bool:
 
 def _left(sweep: _Sweep, records: Mapping[str, Record]) -> list[int]:
     """The items whose run has not come to an end."""
-    ends = (Status.FINISHED, Status.HALTED, Status.DIVERGED, Status.UNCHANGED)
     return [
         number
         for number, key in enumerate(sweep.keys)
-        if key not in records or records[key].outcome.status not in ends
+        if key not in records or not records[key].outcome.status.is_final
     ]
 
 

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax.sharding import AxisType, Mesh
 
 from jax_nst.runtime.memory import memory_limit
 from jax_nst.runtime.platform import current_platform
@@ -31,7 +30,7 @@ from jax_nst.transfer.network import Network
 from jax_nst.transfer.outcome import Progress, Status
 from jax_nst.transfer.pictures import Source, check_rotated, load_content, style_shape
 from jax_nst.transfer.plan import objects_of
-from jax_nst.transfer.programs import ITEMS, step_programs
+from jax_nst.transfer.programs import mesh_of_items, step_programs
 from jax_nst.transfer.spec import Spec
 
 _STEPS, _SECONDS = 20, 2.0  # of a trial, at most
@@ -98,12 +97,11 @@ def done_items(folder: Path, job: Job, network: Network) -> set[int]:
     columns = read_columns(folder)
     if "key" not in columns:  # no batch has ended yet
         return set()
-    ends = (Status.FINISHED, Status.HALTED, Status.DIVERGED, Status.UNCHANGED)
     rows = zip(*(columns[name].values for name in ("key", "file", "status")), strict=True)
     keys = {
         key
         for key, file, message in rows
-        if file and Status.of(message) in ends and (folder / file).exists()
+        if file and Status.of(message).is_final and (folder / file).exists()
     }
     return {item for item, key in enumerate(item_keys(job, network)) if key in keys}
 
@@ -212,9 +210,7 @@ def _try(
 
 def _num_bytes(spec: Spec, batch: int | None) -> int:
     """Of the program that a trial has compiled."""
-    mesh = None
-    if batch != 1:
-        mesh = Mesh(np.asarray(jax.devices()), (ITEMS,), axis_types=(AxisType.Auto,))
+    mesh = None if batch == 1 else mesh_of_items()
     objects = objects_of(spec, spec.levels[-1])
     tried = (step_programs(objects, remat, mesh).program.num_bytes for remat in reversed(spec.remats))
     return next((found for found in tried if found), 0)

@@ -54,8 +54,7 @@ def group_seeds(cards: Sequence[Card]) -> list[Group]:
     """
     found: dict[tuple[object, ...], list[int]] = {}
     for number, card in enumerate(cards):
-        ended_early = Status.of(card.status) in (Status.HALTED, Status.STOPPED)
-        if "seed" in card.labels and card.file and not ended_early:
+        if "seed" in card.labels and card.file and not Status.of(card.status).is_early:
             shared = [pair for pair in card.labels.items() if pair[0] != "seed"]
             found.setdefault((card.outside, *shared), []).append(number)
     if all(len(members) == 1 for members in found.values()):

@@ -2,14 +2,12 @@
 
 import dataclasses
 import functools
-import itertools
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax.sharding import AxisType, Mesh
+from jax.sharding import Mesh
 
 from jax_nst.models.extractor import Extractor
 from jax_nst.optim import State
@@ -27,7 +25,7 @@ from jax_nst.transfer.network import Network, adapted, extractor_of
 from jax_nst.transfer.outcome import Outcome, failed
 from jax_nst.transfer.pictures import Source
 from jax_nst.transfer.plan import Plan, check_state_fits, plan_many, plan_one
-from jax_nst.transfer.programs import ITEMS, on_all_devices, state_shapes
+from jax_nst.transfer.programs import mesh_of_items, on_all_devices, state_shapes
 from jax_nst.transfer.snapshot import Snapshot
 from jax_nst.transfer.spec import Level, Spec, regions_of, resolve
 from jax_nst.transfer.targets import Preparation
@@ -74,7 +72,7 @@ def run_sweep(
     if bad:
         yield [outcome.item for outcome in bad], bad if jax.process_index() == 0 else [], 0
     done = len(bad)
-    mesh = Mesh(np.asarray(jax.devices()), (ITEMS,), axis_types=(AxisType.Auto,))
+    mesh = mesh_of_items()
     prepare = functools.partial(Preparation, platform=platform, contents=contents, styles=styles)
 
     @functools.lru_cache(maxsize=1)  # items of one extractor mostly follow each other
@@ -237,10 +235,7 @@ def _plan_levels(
     one_by_one = not saved.batch["is_batched"] if saved else batch == 1 and jax.process_count() == 1
     items = [resolved[number] for number in work.group]
     remats = saved.remats(spec) if saved else {}
-    size = saved.batch["slots"] if saved else batch
-    if saved and not one_by_one:  # as many slots, however many items the group has today
-        slots = saved.batch["slots"]
-        items = list(itertools.islice(itertools.cycle(items), math.ceil(len(items) / slots) * slots))
+    slots = saved.batch["slots"] if saved else None
     plans: dict[Level, Plan] = {}
     for level in reversed(levels or spec.levels):
         of_level = dataclasses.replace(spec, remats=(remats[level],)) if level in remats else spec
@@ -248,6 +243,7 @@ def _plan_levels(
         if one_by_one:
             plans[level] = plan_one(network, of_level, level, made, items[0])
         else:
-            plans[level] = plan_many(everywhere, of_level, level, made, mesh=mesh, items=items, batch=size)
-        size = plans[level].layout.size
+            options: Any = {"mesh": mesh, "items": items, "batch": batch, "slots": slots}
+            plans[level] = plan_many(everywhere, of_level, level, made, **options)
+        slots = plans[level].layout.size
     return plans

@@ -120,6 +120,7 @@ def plan_many(
     mesh: Mesh,
     items: Sequence[Item],
     batch: int | None,
+    slots: int | None = None,
 ) -> Plan:
     """Chooses how many items make a batch, and compiles.
 
@@ -131,6 +132,7 @@ def plan_many(
       mesh: of all devices, with the one axis `ITEMS`.
       items: all that there are of this spec, in order.
       batch: how many at once; None for as many as fit, or on a CPU for what is fastest.
+      slots: exactly so many at once, whatever `batch` says: those of another level or of an earlier run.
 
     Where even one does not fit, or `batch` items do not, stages are rematerialised as `spec.remats` allows.
 
@@ -154,8 +156,8 @@ def plan_many(
             return programs.compile_advance(*arguments)
 
         wanted = batch or (len(items) if spec.platform.fill_memory else num_devices * fastest)
-        per_device = evenly(len(items), wanted, num_devices)
-        if batch is None:
+        per_device = slots // num_devices if slots else evenly(len(items), wanted, num_devices)
+        if batch is None and slots is None:
             guess = limit // max(1, _bytes_of_one(network, level, programs, num_devices))
             per_device = largest_that_fits(per_device, limit, lambda count: compile_(count)[1], guess)
             per_device = evenly(len(items), per_device * num_devices, num_devices)

@@ -13,7 +13,7 @@ import jax.core
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jax_nst.losses import Losses, LossWeights, Targets, Term, make_objective
@@ -112,6 +112,11 @@ def step_programs(objects: Objects, remat: str, mesh: Mesh | None = None) -> Ste
 def state_shapes(init: Callable[[Any], State], shape: tuple[int, int], *batch: int) -> State:
     """The state of a picture of (height, width), or of a batch of so many, as shapes."""
     return jax.eval_shape(init, jax.ShapeDtypeStruct((*batch, *shape, 3), jnp.float32))
+
+
+def mesh_of_items() -> Mesh:
+    """All devices, with the one axis `ITEMS`."""
+    return Mesh(np.asarray(jax.devices()), (ITEMS,), axis_types=(AxisType.Auto,))
 
 
 def on_all_devices(params: Params, mesh: Mesh) -> Params:
