@@ -185,15 +185,15 @@ def terms_on(recipe, content_layers, style_layers):
 
 def make_targets(extractor, terms, params, content, style):
     """The targets of `terms`, from one content and one style."""
-    from jax_nst.losses import objective
+    from jax_nst.losses import references
 
     layers = [layer for term in terms for layer in term.layers]
-    positions = objective.count_positions(extractor, params, content.shape, layers)
+    positions = references.count_positions(extractor, params, content.shape, layers)
     targets = {}
     for reference, pixels in (("content", content), ("style", style)):
         own = [term for term in terms if term.reference == reference]
-        statistics = objective.measure_statistics(extractor, own, params, pixels)
-        targets |= objective.make_targets(own, statistics, positions)
+        statistics = references.measure_statistics(extractor, own, params, pixels)
+        targets |= references.make_targets(own, statistics, positions)
     return targets
 
 

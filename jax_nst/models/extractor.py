@@ -51,6 +51,9 @@ class Extractor:
       stages: `(layers) -> stages` that compute these layers; the deepest layer is in the last stage.
       radius: upper bound, in input rows, on a stage's receptive-field radius; even, so that it stays
         aligned with pooling.
+      reach: `(layers) -> pixels`, how far beyond its own square of pixels a position of any of these
+        layers can see; None if that is not known, and then a picture cannot be computed in tiles. Each
+        stage must halve the resolution of the one before.
       smallest_side: `(layers) -> pixels`, the shortest side of a picture for which all of them exist.
       layers_at: `((height, width)) -> (content layers, style layers)`, the defaults for a picture of that
         size; None where they are the same at all sizes.
@@ -72,6 +75,7 @@ class Extractor:
     stages: Callable[[Sequence[str]], Sequence[Stage]]
     radius: int
     smallest_side: Callable[[Sequence[str]], int]
+    reach: Callable[[Sequence[str]], int] | None = None
     layers_at: Callable[[tuple[int, int]], tuple[tuple[str, ...], tuple[str, ...]]] | None = None
     coarsest_size: int = 256
     whole: str = ""

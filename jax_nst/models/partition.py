@@ -1,23 +1,51 @@
 """How an extractor is evaluated in parts, to save memory: the one mechanism for it.
 
 A picture is evaluated stage by stage. A stage may be rematerialised (its features are recomputed in the
-backward pass instead of kept) and, if it is large, split into bands of rows that are computed one after the
-other. What is wanted of the features is a `Reduce`, applied to each part as soon as its features are there,
+backward pass instead of kept) and, if it is large, split into bands of rows that are computed one after
+the other. Or the picture is divided into tiles, and all stages of a tile are evaluated before the next
+tile. What is wanted of the features is a `Reduce`, applied to each part as soon as its features are there,
 so that they need not be kept.
 """
 
 import functools
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 
 from jax_nst.models.extractor import Extractor, Features, Params, Stage
+from jax_nst.models.tiles import Tile, Tiling
 
 REMATS = ("none", "block1", "all")
 """Which stages are rematerialised: none, the first (VGG's block 1, the wavelets' finest scale), or all."""
+
+TILE_SIZES = (2048, 1024, 512, 256)
+"""Sides of tiles in pixels that `auto` chooses from."""
+
+
+class Partition(NamedTuple):
+    """How a picture is evaluated."""
+
+    remat: str = "none"
+    """One of `REMATS`."""
+    tile_size: int | None = None
+    """Largest side of tiles in pixels; None: there are none. Nothing within a tile is rematerialised."""
+
+    def __str__(self) -> str:
+        return self.remat if self.tile_size is None else f"tiles of {self.tile_size}"
+
+
+def parse_partition(text: str) -> Partition:
+    """Undoes `str`; raises ValueError if the text is of no partition."""
+    if text in REMATS:
+        return Partition(text)
+    size = text.removeprefix("tiles of ")
+    if size == text or not size.isdigit():
+        raise ValueError(f"{text!r} is no partition")
+    return Partition(tile_size=int(size))
+
 
 Reduce = Callable[[Features, "Part", Any], tuple[Mapping[str, Any], Features]]
 """`(features of a part, the part, arguments) -> (sums, kept)`.
@@ -29,14 +57,48 @@ and are joined along the rows."""
 _BAND, _MOST_BANDS = 2**17, 3
 
 
-class Part(NamedTuple):
-    """A stage, or its output on a band of rows."""
+class Part(Protocol):
+    """Some positions of a picture, those of its own and maybe others around them."""
+
+    def cut(self, layer: str, x: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+        """What an array of a whole layer, `[h, w, ...]`, is at the positions of the part, of that shape."""
+        ...
+
+    def own(self, layer: str, x: jax.Array, other: Any = 0) -> jax.Array:
+        """An array at the positions of the part, with `other` where they are not its own."""
+        ...
+
+    def share(self, features: Features, group: Sequence[str]) -> tuple[Any, Any]:
+        """How many of the positions of a group of layers are in the part, and how many are not its own.
+
+        Relative to those of the whole picture; None if all are its own. Layers of a group that have more
+        positions are reduced to those of the one that has fewest.
+        """
+        ...
+
+
+class Band(NamedTuple):
+    """A stage, or its output on a band of rows, which are all its own. See `Part`."""
 
     stage: Stage
     rows: slice
     """Of the features of the stage."""
-    share: float
-    """Of all rows."""
+    share_of_rows: float
+
+    def cut(self, layer: str, x: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+        """The rows of the band."""
+        del layer, shape
+        return x[self.rows]
+
+    def own(self, layer: str, x: jax.Array, other: Any = 0) -> jax.Array:
+        """All of `x`."""
+        del layer, other
+        return x
+
+    def share(self, features: Features, group: Sequence[str]) -> tuple[Any, Any]:
+        """The share of rows, and None."""
+        del features, group
+        return self.share_of_rows, None
 
 
 def reduce_features(
@@ -68,7 +130,7 @@ def reduce_features(
     carry, sums, kept = pixels, {}, {}
     for number, stage in enumerate(stages):
         rematerialised = number < num_rematerialised
-        parts = bands(stage, carry, extractor.radius) if rematerialised else [Part(stage, slice(None), 1.0)]
+        parts = bands(stage, carry, extractor.radius) if rematerialised else [Band(stage, slice(None), 1.0)]
         found = []
         for part in parts:
             evaluate = functools.partial(_evaluate, part, reduce)
@@ -86,12 +148,63 @@ def reduce_features(
     return sums, kept
 
 
-def _evaluate(part: Part, reduce: Reduce, params: Params, carry: Any, arguments: Any) -> Any:
+def reduce_tile(
+    extractor: Extractor,
+    params: Params,
+    window: jax.Array,
+    layers: Sequence[str],
+    reduce: Reduce,
+    arguments: Any,
+    *,
+    tiling: Tiling,
+    place: jax.Array,
+) -> tuple[dict[str, Any], Features, Tile]:
+    """`reduce_features` of one tile.
+
+    Args:
+      extractor: as there, and so the others that are not named here.
+      window: `[h, w, 3]`, cut out of the picture at this place.
+      tiling: how the picture is divided.
+      place: `[6]`, a row of `Tiling.rows`.
+
+    Returns:
+      The sums, what is kept, and the tile, to which both belong.
+    """
+    carry, features, strides = window, {}, {}
+    for number, stage in enumerate(extractor.stages(tuple(layers))):
+        carry, found = stage(params, carry)
+        features |= found
+        strides |= dict.fromkeys(found, 2**number)
+    whole = jax.ShapeDtypeStruct((*tiling.shape, window.shape[-1]), window.dtype)
+    shapes = jax.eval_shape(lambda params, x: extractor.apply(params, x, layers), params, whole)
+    positions = {layer: float(x.shape[0] * x.shape[1]) for layer, x in shapes.items()}
+    tile = Tile(place, strides, positions)
+    sums, kept = reduce(features, tile, arguments)
+    return dict(sums), kept, tile
+
+
+def sum_over_tiles(function: Callable[[jax.Array], Any], tiling: Tiling) -> Any:
+    """The sum of `function(place)` over all tiles, with derivatives that keep nothing of a tile.
+
+    The first pass sums, the second evaluates each tile again and takes its gradient.
+    """
+    # A loop is not a copy of its body, which common subexpressions could be shared with.
+    of_tile = jax.checkpoint(function, prevent_cse=False)
+    rows = tiling.rows()
+    nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(function, rows[0]))
+
+    def add(sums: Any, place: jax.Array) -> tuple[Any, None]:
+        return jax.tree.map(jnp.add, sums, of_tile(place)), None
+
+    return jax.lax.scan(add, nothing, jnp.asarray(rows))[0]
+
+
+def _evaluate(part: Band, reduce: Reduce, params: Params, carry: Any, arguments: Any) -> Any:
     after, features = part.stage(params, carry)
     return after, *reduce(features, part, arguments)
 
 
-def bands(stage: Stage, carry: Any, radius: int) -> list[Part]:
+def bands(stage: Stage, carry: Any, radius: int) -> list[Band]:
     """Splits a stage into bands of rows; one part if it is small.
 
     Args:
@@ -106,10 +219,10 @@ def bands(stage: Stage, carry: Any, radius: int) -> list[Part]:
     height, width = jax.tree.leaves(carry)[0].shape[:2]
     count = min(_MOST_BANDS, height * width // _BAND)
     if count < 2:
-        return [Part(stage, slice(None), 1.0)]
+        return [Band(stage, slice(None), 1.0)]
     edges = sorted({*(2 * round(band * height / (2 * count)) for band in range(count)), height})
 
-    def band(first: int, last: int) -> Part:
+    def band(first: int, last: int) -> Band:
         start, stop = max(0, first - radius), min(last + radius, height)
 
         def of_rows(params: Params, carry: Any) -> Any:
@@ -119,7 +232,7 @@ def bands(stage: Stage, carry: Any, radius: int) -> list[Part]:
 
             return jax.tree.map(own, stage(params, jax.tree.map(lambda x: x[start:stop], carry)))
 
-        return Part(of_rows, slice(first, last), (last - first) / height)
+        return Band(of_rows, slice(first, last), (last - first) / height)
 
     return [band(first, last) for first, last in itertools.pairwise(edges)]
 

@@ -196,6 +196,11 @@ def _smallest_side(layers: Sequence[str]) -> int:
     return 2 ** (max(int(layer[4]) for layer in layers) - 1)
 
 
+def _reach(layers: Sequence[str], *, network: str) -> int:
+    """Each convolution sees one position further, of those at its own resolution."""
+    return sum(2 ** (int(conv[4]) - 1) for conv in needed_convs(network, layers))
+
+
 def _transform(params: Params) -> Params:
     """Adds the kernels of wide layers as Winograd's algorithm takes them."""
     wide = [
@@ -274,6 +279,7 @@ def _make(network: str, pooling: str, padding: str, precision: str, use_winograd
         style_layers=STYLE_LAYERS[network],
         stages=functools.partial(_stages, network=network, settings=settings),
         radius=2 * -(-max(CONVOLUTIONS[network]) // 2),  # even
+        reach=functools.partial(_reach, network=network),
         smallest_side=_smallest_side,
         coarsest_size=128 if network == "vgg19-lite" else 256,
         whole="vgg19" if network == "vgg19-lite" else "",

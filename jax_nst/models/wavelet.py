@@ -188,6 +188,12 @@ def _smallest_side(layers: Sequence[str]) -> int:
     return (_RADIUS + 1) * 2 ** (max(int(layer[-1]) for layer in layers) - 1)
 
 
+def _reach(layers: Sequence[str]) -> int:
+    """A filter sees three positions further at its resolution, a halving before it two at its own."""
+    finer = 2 ** (max(int(layer[-1]) for layer in layers) - 1)
+    return _RADIUS * finer + len(_BINOMIAL) // 2 * (finer - 1)
+
+
 def wavelet(*, precision: str = "float32") -> Extractor:
     """Returns the wavelet extractor; its params are `{}`.
 
@@ -218,6 +224,7 @@ def _make(precision: str) -> Extractor:
         layers_at=layers_at,
         stages=functools.partial(_stages, precision=precision),
         radius=_RADIUS + 1,
+        reach=_reach,
         smallest_side=_smallest_side,
         precision=precision,
     )

@@ -24,6 +24,8 @@ OPTIMIZERS: dict[str, tuple[Callable[..., optax.GradientTransformation], float]]
 
 PAIRS = ("float32", "bfloat16")
 """Types of the pairs that `lbfgs` remembers."""
+NUM_PAIRS = (50, 20, 10, 5)
+"""How many pairs it remembers, the most wanted first."""
 
 
 def make_optimizer(

@@ -35,12 +35,13 @@ class Info(NamedTuple):
     """`[]`, root mean square of the step from them, in radians."""
 
 
+Init = Callable[[jax.Array], State]
 Update = Callable[[State, Params, Targets, LossWeights], tuple[State, Info]]
+Move = Callable[[State, jax.Array, jax.Array, Losses], tuple[State, Info]]
+"""`(state, value [], gradient of the angles [H, W, 3], losses) -> (State, Info)`."""
 
 
-def make_step(
-    objective: Objective, optimizer: optax.GradientTransformation
-) -> tuple[Callable[[jax.Array], State], Update]:
+def make_step(objective: Objective, optimizer: optax.GradientTransformation) -> tuple[Init, Update]:
     """The pair that drives the picture; jit, vmap and donation are the caller's.
 
     Args:
@@ -64,6 +65,40 @@ def make_step(
       >>> bool(after.losses.total < before.losses.total), bool(after.accepted)
       (True, True)
     """
+    init, move = make_move(optimizer)
+
+    def update(
+        state: State, params: Params, targets: Targets, loss_weights: LossWeights
+    ) -> tuple[State, Info]:
+        def of_angles(angles: jax.Array) -> tuple[jax.Array, Losses]:
+            total, losses = objective(to_pixels(angles), params, targets, loss_weights)
+            return unit_scale(loss_weights) * total, losses
+
+        (value, losses), grads = jax.value_and_grad(of_angles, has_aux=True)(state.angles)
+        return move(state, value, grads, losses)
+
+    return init, update
+
+
+def unit_scale(loss_weights: LossWeights) -> jax.Array:
+    """What the total is multiplied by, `[]`, so that squared gradients cannot overflow float32.
+
+    One over the sum of the loss weights.
+    """
+    weights = list(loss_weights.terms.values())
+    total_weight = sum(weights, jnp.zeros((), jnp.result_type(*weights, jnp.float32)))
+    return 1 / jnp.maximum(total_weight, jnp.finfo(jnp.float32).tiny)
+
+
+def make_move(optimizer: optax.GradientTransformation) -> tuple[Init, Move]:
+    """The part of `make_step` that follows the evaluation of the loss and its gradient.
+
+    Args:
+      optimizer: see `make_step`.
+
+    Returns:
+      `init(pixels [H, W, 3]) -> State`, and a `Move`, whose value is the total times `unit_scale`.
+    """
     with_extra_args = optax.with_extra_args_support(optimizer)
 
     def init(pixels: jax.Array) -> State:
@@ -73,18 +108,7 @@ def make_step(
         opt_state = jax.tree.map(lambda x: jnp.asarray(x).astype(jnp.asarray(x).dtype), opt_state)
         return State(angles, opt_state, angles, jnp.asarray(jnp.inf, angles.dtype))
 
-    def update(
-        state: State, params: Params, targets: Targets, loss_weights: LossWeights
-    ) -> tuple[State, Info]:
-        # Divide by the sum of the loss weights so that squared gradients cannot overflow float32.
-        total_weight = sum(loss_weights.terms.values(), jnp.zeros((), state.angles.dtype))
-        scale = 1 / jnp.maximum(total_weight, jnp.finfo(jnp.float32).tiny)
-
-        def of_angles(angles: jax.Array) -> tuple[jax.Array, Losses]:
-            total, losses = objective(to_pixels(angles), params, targets, loss_weights)
-            return scale * total, losses
-
-        (value, losses), grads = jax.value_and_grad(of_angles, has_aux=True)(state.angles)
+    def move(state: State, value: jax.Array, grads: jax.Array, losses: Losses) -> tuple[State, Info]:
         # A comparison with NaN is false, so it is never the best.
         better = value < state.best_value
         best_angles = jnp.where(better, state.angles, state.best_angles)
@@ -95,7 +119,7 @@ def make_step(
         info = Info(losses, accepted, jnp.sqrt(jnp.mean(jnp.square(updates))))
         return State(state.angles + updates, opt_state, best_angles, best_value), info
 
-    return init, update
+    return init, move
 
 
 def share_counts(tree: Any) -> Any:

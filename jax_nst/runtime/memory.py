@@ -10,6 +10,7 @@ import psutil
 
 from jax_nst.runtime.malloc import give_back
 
+Choice = TypeVar("Choice")
 Made = TypeVar("Made")
 
 _USABLE = 0.9  # fraction of the available memory; the rest allows for fragmentation
@@ -17,16 +18,24 @@ _FULL = 0.9  # fraction of the limit at which a batch is large enough to save fu
 _GROUPS = Path("/sys/fs/cgroup")
 
 
-def memory_limit(device: Any) -> int:
+def memory_limit(device: Any, most: int | None = None) -> int:
     """Returns the bytes that a program may allocate on a device.
 
     On a CPU, the devices of this process share the available main memory equally.
+
+    Args:
+      device: of JAX.
+      most: bytes that the user grants, of a CPU to the whole process; None: all that there are.
     """
     stats = device.memory_stats() if device.platform != "cpu" else None
     if stats and "bytes_limit" in stats:
-        return int(_USABLE * (stats["bytes_limit"] - stats.get("bytes_in_use", 0)))
+        granted = min(stats["bytes_limit"], most or stats["bytes_limit"])
+        return int(_USABLE * max(0, granted - stats.get("bytes_in_use", 0)))
     give_back()  # memory that malloc keeps would not count as available
-    return int(_USABLE * available_memory()) // len(jax.local_devices())
+    available = available_memory()
+    if most is not None:
+        available = min(available, max(0, most - psutil.Process().memory_info().rss))
+    return int(_USABLE * available) // len(jax.local_devices())
 
 
 def available_memory() -> int:
@@ -103,22 +112,31 @@ def check_enough(least: int, limit: int) -> None:
         raise OutOfMemoryError(least, int(limit / _USABLE))
 
 
-def first_that_fits(choices: Sequence[str], make: Callable[[str], tuple[Made, int]], limit: int) -> Made:
-    """Returns the result of `make` for the first choice whose program fits, else for the last.
+def first_that_fits(
+    choices: Sequence[Choice],
+    make: Callable[[Choice], tuple[Made, int]],
+    limit: int,
+    guess: Callable[[Choice], float] = lambda choice: 0,
+) -> Made:
+    """Returns the result of `make` for the first choice whose program fits, else for the smallest.
 
     Args:
       choices: in order of preference.
       make: `(choice) -> (result, bytes)`; expensive, as it compiles a program.
       limit: memory limit in bytes.
+      guess: `(choice) -> bytes`, cheap; what seems too large is not made.
 
     Raises:
-      OutOfMemoryError: the last would take more than all the memory that there is.
+      OutOfMemoryError: the smallest would take more than all the memory that there is.
     """
-    for choice in choices[:-1]:
-        made, num_bytes = make(choice)
-        if num_bytes <= limit:
-            return made
-    made, num_bytes = make(choices[-1])
+    guesses = [guess(choice) for choice in choices]
+    smallest = min(reversed(range(len(choices))), key=guesses.__getitem__)
+    for number, choice in enumerate(choices):
+        if number != smallest and guesses[number] <= limit:
+            made, num_bytes = make(choice)
+            if num_bytes <= limit:
+                return made
+    made, num_bytes = make(choices[smallest])
     check_enough(num_bytes, limit)
     return made
 

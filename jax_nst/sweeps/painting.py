@@ -116,7 +116,7 @@ class BatchPainter:
             begin = join(
                 runs,
                 level=len(spec.levels) - 1,
-                remat=plan.remat,
+                choice=plan.choice.name,
                 slots=plan.layout.size,
                 is_batched=not isinstance(plan.layout, OnePicture),
             )

@@ -29,7 +29,7 @@ from jax_nst.transfer.item import Item
 from jax_nst.transfer.network import Network
 from jax_nst.transfer.outcome import Progress, Status
 from jax_nst.transfer.pictures import Source, check_rotated, load_content, style_shape
-from jax_nst.transfer.plan import objects_of
+from jax_nst.transfer.plan import choices_at, objects_of
 from jax_nst.transfer.programs import mesh_of_items, step_programs
 from jax_nst.transfer.spec import Spec
 
@@ -211,8 +211,11 @@ def _try(
 def _num_bytes(spec: Spec, batch: int | None) -> int:
     """Of the program that a trial has compiled."""
     mesh = None if batch == 1 else mesh_of_items()
-    objects = objects_of(spec, spec.levels[-1])
-    tried = (step_programs(objects, remat, mesh).program.num_bytes for remat in reversed(spec.remats))
+    level = spec.levels[-1]
+    tried = (
+        step_programs(objects_of(spec, level, choice), choice.partition, mesh).program.num_bytes
+        for choice in reversed(choices_at(spec, level))
+    )
     return next((found for found in tried if found), 0)
 
 

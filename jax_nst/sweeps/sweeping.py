@@ -234,11 +234,11 @@ def _plan_levels(
     check_state_fits(spec)
     one_by_one = not saved.batch["is_batched"] if saved else batch == 1 and jax.process_count() == 1
     items = [resolved[number] for number in work.group]
-    remats = saved.remats(spec) if saved else {}
+    choices = saved.choices(spec) if saved else {}
     slots = saved.batch["slots"] if saved else None
     plans: dict[Level, Plan] = {}
     for level in reversed(levels or spec.levels):
-        of_level = dataclasses.replace(spec, remats=(remats[level],)) if level in remats else spec
+        of_level = dataclasses.replace(spec, choices=(choices[level],)) if level in choices else spec
         made = prepare(network, level)
         if one_by_one:
             plans[level] = plan_one(network, of_level, level, made, items[0])

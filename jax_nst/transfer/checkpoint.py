@@ -25,6 +25,7 @@ from jax_nst.optim import State
 from jax_nst.runtime.files import FileError, remove_leftovers, replacing
 from jax_nst.runtime.memory import available_memory
 from jax_nst.runtime.values import as_path, as_real, check_type
+from jax_nst.transfer.choices import Choice
 from jax_nst.transfer.packing import pack, unpack
 from jax_nst.transfer.provenance import differences
 from jax_nst.transfer.snapshot import Snapshot
@@ -88,17 +89,18 @@ class Saved(NamedTuple):
         """`items`, `slots`, how many it has room for, and `is_batched`: arrays have a leading axis."""
         return self.description["snapshot"]
 
-    def remats(self, spec: Spec) -> dict[Level, str]:
-        """What the level at work was compiled with; anything else could change bits.
+    def choices(self, spec: Spec) -> dict[Level, Choice]:
+        """How the level at work was computed; anything else could change bits.
 
         Raises:
           CheckpointError: as `snapshot`.
         """
         now = self.description["snapshot"]
         with self._damaged_unless_read():
-            if now["remat"] not in spec.remats:
-                raise ValueError(now["remat"])
-            return {spec.levels[now["level"]]: now["remat"]}
+            level, named = spec.levels[now["level"]], {choice.name: choice for choice in spec.choices}
+            if now["choice"] in named:
+                return {level: named[now["choice"]]}
+            raise ValueError(now["choice"])
 
     def snapshot(self, names: tuple[str, ...], state_of: Callable[[int], State]) -> Snapshot:
         """The run where it was saved.

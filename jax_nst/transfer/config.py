@@ -10,9 +10,9 @@ from jax_nst.losses import CONTENT_TERMS, RECIPE_NAMES, STYLE_TERMS, Recipe
 from jax_nst.models.extractor import PRECISIONS, Extractor
 from jax_nst.models.partition import REMATS
 from jax_nst.models.vgg import PADDINGS, POOLINGS
-from jax_nst.optim import OPTIMIZERS, PAIRS
+from jax_nst.optim import NUM_PAIRS, OPTIMIZERS, PAIRS
 from jax_nst.runtime.values import shown
-from jax_nst.transfer.conversion import converted
+from jax_nst.transfer.conversion import bytes_in, converted
 from jax_nst.transfer.masks import MaskLike, described_masks
 from jax_nst.transfer.ratios import parse_ratios
 
@@ -116,10 +116,16 @@ class Config:
         + ", ".join(f"{rate:g} for {name}" for name, (_, rate) in OPTIMIZERS.items())
         + ")",
     )
+    num_pairs: int | None = _setting(
+        None,
+        "how many pairs of steps and changes of the gradient L-BFGS remembers; they are the largest arrays "
+        f"of a run (default: {NUM_PAIRS[0]}, and where the memory is short "
+        f"{', '.join(map(str, NUM_PAIRS[1:]))})",
+    )
     lbfgs_pairs: str = _setting(
-        "float32",
-        f"type of the steps and gradients that L-BFGS remembers, one of {', '.join(PAIRS)}; they are the "
-        "largest arrays of a run; bfloat16 halves them, and takes longer on a CPU",
+        "auto",
+        f"type of these pairs, one of auto, {', '.join(PAIRS)}; bfloat16 takes half the memory, and longer "
+        "on a CPU; auto: float32 where it fits",
     )
     content_weight: float | None = _setting(None, "factor of the content term (default: the recipe's)")
     style_weight: float | str | None = _setting(
@@ -174,6 +180,14 @@ class Config:
         "stages that are recomputed in the backward pass to save memory, one of auto, "
         f"{', '.join(REMATS)}; block1 is the first block of the network; auto takes the first that fits",
     )
+    tile_size: str | int = _setting(
+        "auto",
+        "largest side in pixels of the tiles that a picture is computed in, one after the other, so that "
+        "any size fits in memory; auto, where it does not fit whole, or none; the result is the same",
+    )
+    memory: str | None = _setting(
+        None, "most memory that the run may take, such as 8GB (default: what the machine has left)"
+    )
     init: str = _setting("content", f"where to start: {', '.join(INITS)}, or the path of an image")
     init_blur: float = _setting(
         0.0, "the picture to start from is blurred: standard deviation in pixels of the full size"
@@ -202,7 +216,7 @@ class Config:
         _check_choice("features", self.features, FEATURES, Extractor)
         _check_choice("recipe", self.recipe, RECIPE_NAMES, Recipe)
         _check_choice("optimizer", self.optimizer, tuple(OPTIMIZERS), optax.GradientTransformation)
-        _check_choice("lbfgs_pairs", self.lbfgs_pairs, PAIRS)
+        _check_choice("lbfgs_pairs", self.lbfgs_pairs, ("auto", *PAIRS))
         _check_choice("color", self.color, COLORS)
         _check_choice("pooling", self.pooling, POOLINGS)
         _check_choice("padding", self.padding, PADDINGS)
@@ -269,8 +283,14 @@ def _check_together(config: Config) -> None:
         )
     if config.learning_rate is not None and not isinstance(config.optimizer, str):
         raise ValueError("learning_rate is that of a named optimizer; set it in the one you pass")
-    if config.lbfgs_pairs != PAIRS[0] and config.optimizer != "lbfgs":
-        raise ValueError("lbfgs_pairs are those of optimizer lbfgs; leave one out")
+    for name in ("num_pairs", "lbfgs_pairs"):
+        if getattr(config, name) not in (None, "auto") and config.optimizer != "lbfgs":
+            raise ValueError(f"{name} are those of optimizer lbfgs; leave one out")
+    if config.remat != "auto" and isinstance(config.tile_size, int):
+        raise ValueError(
+            "remat recomputes stages of a whole picture, but there are tiles; leave out remat or tile_size"
+        )
+    bytes_in(config.memory)
     if config.color == "style" and config.color_amount != 1:
         raise ValueError(
             "color_amount has no effect with color style; choose color keep or match, or leave it out"

@@ -1,7 +1,9 @@
 """Values of settings, of any type that means one thing -> the types that the fields of `Config` declare."""
 
 import dataclasses
+import math
 import os
+import re
 from typing import Any
 
 from jax_nst.images import MAX_SIZE
@@ -16,6 +18,7 @@ _WHOLE = {
     "steps": (1, 2**31 - 2),
     "save_every": (0, 2**31 - 1),
     "seed": (0, 2**32 - 1),
+    "num_pairs": (1, 1000),
 }
 """Whole numbers -> the least and the most."""
 
@@ -26,6 +29,9 @@ _REAL = (
 _REALS = ("style_layer_weights", "style_angle")
 _NAMES = ("style_loss", "content_loss", "content_layers", "style_layers", "crop")
 _PATHS = ("weights", "init")
+LEAST_TILE = 32
+"""Least side of tiles in pixels; smaller ones would be nearly all margin."""
+_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 NUMBERS = (*_WHOLE, *_REAL, "style_weight")
 """Settings that take one number."""
 
@@ -40,6 +46,7 @@ def converted(config: Any) -> dict[str, Any]:
     converters |= dict.fromkeys(_REAL, as_real) | dict.fromkeys(_NAMES, as_names)
     converters |= dict.fromkeys(_PATHS, as_path)
     converters |= dict.fromkeys(_REALS, as_reals) | {"scales": _as_scales}
+    converters |= {"tile_size": _as_tile_size, "memory": _as_memory}
     converters |= {"style_sizes": lambda name, value: as_wholes(name, value, *_WHOLE["style_size"])}
     converters |= {"mask": as_masks, "style_weight": as_weight}
     optional = {field.name for field in dataclasses.fields(config) if field.default is None}
@@ -49,6 +56,21 @@ def converted(config: Any) -> dict[str, Any]:
         for name, value in values.items()
         if value is not None or name not in optional
     }
+
+
+def bytes_in(memory: str | None) -> int | None:
+    """`8GB`, `512 MiB` or `0.5g` as bytes, in powers of 1024; a number alone is bytes.
+
+    Raises:
+      ValueError: it is no amount of memory.
+    """
+    if memory is None:
+        return None
+    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([KMGT]?)(?:I?B)?\s*", memory.upper())
+    num_bytes = int(float(found[1]) * _UNITS[found[2]]) if found else 0
+    if num_bytes < 1:
+        raise ValueError(f"memory must be an amount such as 8GB or 512MB, not {shown(memory)}")
+    return num_bytes
 
 
 def from_text(name: str, text: str) -> Any:
@@ -134,3 +156,24 @@ def _as_scales(name: str, value: Any) -> str:
     if not 1 <= number <= MAX_SCALES:
         raise ValueError(message)
     return str(number)
+
+
+def _as_tile_size(name: str, value: Any) -> str | int:
+    if isinstance(value, str) and value in ("auto", "none"):
+        return value
+    try:
+        size = int(value) if isinstance(value, str) else value
+        return as_whole(name, size, LEAST_TILE, MAX_SIZE)
+    except ValueError:
+        raise ValueError(
+            f"{name} must be auto, none, or a whole number of pixels from {LEAST_TILE} to {MAX_SIZE}, not "
+            f"{shown(value)}"
+        ) from None
+
+
+def _as_memory(name: str, value: Any) -> str:
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return f"{value:.0f}"  # bytes
+    if not isinstance(value, str):
+        raise ValueError(f"{name} must be an amount such as 8GB, not {shown(value)}")
+    return value

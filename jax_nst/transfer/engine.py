@@ -193,7 +193,9 @@ def _set_up(
             except ValueError as error:
                 failures[slot[0]] = failed(slot[0], error, spec.loss_names)
         prepared.append(made)
-    now = now._replace(failures=failures, remat=plan.remat, layout=plan.layout, used=used, finish=finish)
+    now = now._replace(
+        failures=failures, choice=plan.choice.name, layout=plan.layout, used=used, finish=finish
+    )
     if not used and jax.process_count() == 1:
         return now._replace(state=None, starts={}), plan, ()
     pixels, *arguments = jax.block_until_ready(plan.layout.place(prepared))

@@ -10,8 +10,9 @@ from jax.sharding import Mesh
 
 from jax_nst.losses import LossWeights, Targets
 from jax_nst.optim import State, to_pixels
+from jax_nst.transfer.by_shape import ByShape
 from jax_nst.transfer.item import Item, Prepared
-from jax_nst.transfer.programs import ByShape, StepPrograms, Tables, state_shapes
+from jax_nst.transfer.programs import StepPrograms, Tables, state_shapes
 
 _pixels_of = ByShape(to_pixels, {})
 

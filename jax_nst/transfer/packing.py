@@ -24,7 +24,7 @@ def pack(now: Snapshot) -> tuple[dict[str, Any], dict[str, Any]]:
     description = {
         "level": now.level,
         "evaluations": len(now.state.losses),
-        "remat": now.remat,
+        "choice": now.choice,
         "items": sorted({*now.used.values(), *now.failures}),
         "slots": now.layout.size if now.layout else 0,
         "is_batched": not isinstance(now.layout, OnePicture),
@@ -70,7 +70,7 @@ def unpack(
     }
     starts = {numbers.get(item, item): start for item, start in filled["starts"].items()}
     state = RunState(*(filled[name] for name in RunState._fields))
-    return Snapshot(description["level"], starts, traces, failures, description["remat"], state=state)
+    return Snapshot(description["level"], starts, traces, failures, description["choice"], state=state)
 
 
 def _skeleton(description: Mapping[str, Any], steps: State) -> dict[str, Any]:

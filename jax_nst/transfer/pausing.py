@@ -49,13 +49,15 @@ def pause(now: Snapshot, items: Iterable[int]) -> dict[int, Paused]:
     }
 
 
-def join(paused: Mapping[int, Paused], *, level: int, remat: str, slots: int, is_batched: bool) -> Snapshot:
+def join(
+    paused: Mapping[int, Paused], *, level: int, choice: str, slots: int, is_batched: bool
+) -> Snapshot:
     """The snapshot of a batch of runs that have paused at one step; the batch has them in this order.
 
     Args:
       paused: number of the item -> its run.
       level: index of the last level.
-      remat: what the plan of the level rematerialises.
+      choice: name of that of the plan of the level.
       slots: of the batch; those that are left over repeat the first run, and are not looked at.
       is_batched: whether arrays have an axis of items.
     """
@@ -65,7 +67,7 @@ def join(paused: Mapping[int, Paused], *, level: int, remat: str, slots: int, is
     losses = np.stack([run.losses for run in runs], axis=1)
     seconds = np.sum([run.seconds for run in paused.values()], axis=0)
     traces = {item: run.traces for item, run in paused.items()}
-    return Snapshot(level, {}, traces, {}, remat, state=RunState(steps, losses, seconds, {}))
+    return Snapshot(level, {}, traces, {}, choice, state=RunState(steps, losses, seconds, {}))
 
 
 def _stacked(states: Sequence[State]) -> State:

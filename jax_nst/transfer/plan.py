@@ -12,7 +12,12 @@ from jax.sharding import Mesh
 
 from jax_nst.losses.term import PIXELS
 from jax_nst.models.extractor import Extractor, Features, Params
+from jax_nst.models.partition import Partition
+from jax_nst.optim.step import make_move
 from jax_nst.runtime.memory import check_enough, first_that_fits, largest_that_fits, memory_limit
+from jax_nst.transfer.by_shape import bytes_of
+from jax_nst.transfer.choices import Choice
+from jax_nst.transfer.estimate import estimate_of
 from jax_nst.transfer.item import Item
 from jax_nst.transfer.layout import Layout, OnePicture, Sharded, rows_needed
 from jax_nst.transfer.network import Network
@@ -29,8 +34,8 @@ class Plan(NamedTuple):
     """One level, ready to be run."""
 
     level: Level
-    remat: str
-    """What is rematerialised, one of `partition.REMATS`."""
+    choice: Choice
+    """How it is computed."""
     layout: Layout
     params: Params
     """On the devices that the layout uses."""
@@ -40,28 +45,44 @@ class Plan(NamedTuple):
     advance: Advance
 
 
-def objects_of(spec: Spec, level: Level) -> Objects:
-    """What the programs of a level are keyed by."""
-    return Objects(spec.extractor, level.terms, spec.optimizer, spec.platform)
+def objects_of(spec: Spec, level: Level, choice: Choice | None = None) -> Objects:
+    """What the programs of a level are keyed by; of the most wanted choice if none is given."""
+    optimizer = spec.optimizer if choice is None else choice.optimizer
+    return Objects(spec.extractor, level.terms, optimizer, spec.platform)
+
+
+def limit_of(spec: Spec, device: Any = None) -> int:
+    """Bytes that a program may allocate on a device, the first one by default."""
+    return memory_limit(jax.local_devices()[0] if device is None else device, spec.memory)
 
 
 def plan_one(network: Network, spec: Spec, level: Level, preparation: Preparation, item: Item) -> Plan:
-    """One picture, with as little rematerialised as the memory allows.
+    """One picture, in the first way that the memory allows.
 
     Raises:
       OutOfMemoryError: it does not fit.
     """
     content, style = preparation.abstract(spec.num_regions)
 
-    def make(remat: str) -> tuple[Plan, int]:
-        programs = step_programs(objects_of(spec, level), remat)
+    targets = {**content, **style}
+
+    def make(choice: Choice) -> tuple[Plan, int]:
+        programs = step_programs(objects_of(spec, level, choice), choice.partition)
         state = state_shapes(programs.init, level.shape)
-        arguments = network.params, {**content, **style}, item.loss_weights[level]
+        arguments = network.params, targets, item.loss_weights[level]
         advance, num_bytes = programs.compile_advance(state, *arguments)
-        plan = Plan(level, remat, OnePicture(), network.params, preparation, programs.init, advance)
+        plan = Plan(level, choice, OnePicture(), network.params, preparation, programs.init, advance)
         return plan, num_bytes
 
-    return first_that_fits(spec.remats, make, memory_limit(jax.local_devices()[0]))
+    estimate = estimate_of(network, level, targets, spec.platform)
+    return first_that_fits(choices_at(spec, level), make, limit_of(spec), estimate)
+
+
+def choices_at(spec: Spec, level: Level) -> list[Choice]:
+    """Those of a level: a picture that is no larger than a tile is computed whole."""
+    choices = [x for x in spec.choices if (x.partition.tile_size or 0) < max(level.shape)]
+    wholes = [x._replace(partition=Partition()) for x in spec.choices]  # of a level smaller than the tiles
+    return choices or wholes
 
 
 class Planner:
@@ -74,7 +95,7 @@ class Planner:
         check_state_fits(spec)
         self.network, self.spec, self.item = network, spec, item
         self.content, self.styles = content, styles
-        self.remats: dict[Level, str] = {}
+        self.choices: dict[Level, Choice] = {}
         """What a level that is gone on with was compiled with."""
         contents = [Source(content.shape, lambda: content)]
         self._sources = contents, [Source(None, lambda x=x: x) for x in styles]
@@ -96,9 +117,9 @@ class Planner:
         return self._plan(level)
 
     def _plan(self, level: Level) -> Plan:
-        remats = (self.remats[level],) if level in self.remats else self.spec.remats
+        choices = (self.choices[level],) if level in self.choices else self.spec.choices
         self._made = self._prepare(level, fetch=lambda x: x)
-        spec = dataclasses.replace(self.spec, remats=remats)
+        spec = dataclasses.replace(self.spec, choices=choices)
         return plan_one(self.network, spec, level, self._made, self.item)
 
     def last(self) -> Preparation:
@@ -134,18 +155,18 @@ def plan_many(
       batch: how many at once; None for as many as fit, or on a CPU for what is fastest.
       slots: exactly so many at once, whatever `batch` says: those of another level or of an earlier run.
 
-    Where even one does not fit, or `batch` items do not, stages are rematerialised as `spec.remats` allows.
+    Where even one does not fit, or `batch` items do not, they are computed as `spec.choices` allow.
 
     Raises:
       OutOfMemoryError: they do not fit even so.
     """
     num_devices = mesh.devices.size
     targets = preparation.abstract(spec.num_regions)
-    limit = memory_limit(mesh.local_devices[0])
+    limit = limit_of(spec, mesh.local_devices[0])
     fastest = max(1, spec.extractor.cpu_pixels // math.prod(level.shape))
 
-    def make(remat: str) -> tuple[Plan, int]:
-        programs = step_programs(objects_of(spec, level), remat, mesh)
+    def make(choice: Choice) -> tuple[Plan, int]:
+        programs = step_programs(objects_of(spec, level, choice), choice.partition, mesh)
 
         def layout(per_device: int) -> Sharded:
             weights, rows = items[0].loss_weights[level], rows_needed(items, per_device)
@@ -162,11 +183,12 @@ def plan_many(
             per_device = largest_that_fits(per_device, limit, lambda count: compile_(count)[1], guess)
             per_device = evenly(len(items), per_device * num_devices, num_devices)
         advance, num_bytes = compile_(per_device)
-        plan = Plan(level, remat, layout(per_device), network.params, preparation, programs.init, advance)
+        plan = Plan(level, choice, layout(per_device), network.params, preparation, programs.init, advance)
         return plan, num_bytes
 
-    # Smaller batches before anything is rematerialised.
-    return first_that_fits(spec.remats, make, limit)
+    # Smaller batches before anything is computed in another way.
+    estimate = estimate_of(network, level, {**targets[0], **targets[1]}, spec.platform)
+    return first_that_fits(choices_at(spec, level), make, limit, estimate)
 
 
 def evenly(num_items: int, most: int, num_devices: int) -> int:
@@ -179,14 +201,20 @@ def evenly(num_items: int, most: int, num_devices: int) -> int:
 def check_state_fits(spec: Spec) -> None:
     """Raises OutOfMemoryError if not even the state of one item has room, before anything is traced."""
     last = spec.levels[-1]
-    init = step_programs(objects_of(spec, last), spec.remats[-1]).init
-    check_enough(_num_bytes(state_shapes(init, last.shape)), memory_limit(jax.local_devices()[0]))
+    least = min(bytes_of(state_of(spec, last, choice)) for choice in choices_at(spec, last))
+    check_enough(least, limit_of(spec))
 
 
 def is_tight(network: Network, spec: Spec, level: Level) -> bool:
     """Whether one picture of a level may not fit in memory, by a rough estimate that costs nothing."""
-    programs = step_programs(objects_of(spec, level), spec.remats[-1])
-    return _bytes_of_one(network, level, programs) > _TIGHT * memory_limit(jax.local_devices()[0])
+    programs = step_programs(objects_of(spec, level), spec.choices[0].partition)
+    return _bytes_of_one(network, level, programs) > _TIGHT * limit_of(spec)
+
+
+def state_of(spec: Spec, level: Level, choice: Choice) -> Any:
+    """The state of one picture of a level, as shapes."""
+    init, _ = make_move(choice.optimizer)
+    return state_shapes(init, level.shape)
 
 
 def _bytes_of_one(network: Network, level: Level, programs: StepPrograms, num_devices: int = 0) -> int:
@@ -203,8 +231,4 @@ def _bytes_of_one(network: Network, level: Level, programs: StepPrograms, num_de
 
     features = jax.eval_shape(features_of, network.params, pixels) if layers else {}
     states = state_shapes(programs.init, level.shape, *([num_devices] if num_devices else []))
-    return _num_bytes(states) // max(1, num_devices) + 4 * _num_bytes(features)
-
-
-def _num_bytes(tree: Any) -> int:
-    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+    return bytes_of(states) // max(1, num_devices) + 4 * bytes_of(features)

@@ -3,9 +3,8 @@
 All are cached by their parts, so that a second call compiles nothing.
 """
 
-import collections
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -17,16 +16,24 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jax_nst.losses import Losses, LossWeights, Targets, Term, make_objective
+from jax_nst.losses.objective import objective_in_tiles
 from jax_nst.models.extractor import Extractor, Params
+from jax_nst.models.partition import Partition
 from jax_nst.optim import State, Update, make_step
-from jax_nst.optim.step import share_counts
+from jax_nst.optim.step import make_move, share_counts
 from jax_nst.runtime.platform import Platform
+from jax_nst.transfer.by_shape import ByShape
+from jax_nst.transfer.tile_programs import (
+    TilePrograms,
+    compile_step,
+    is_large,
+    score_in_tiles,
+    tile_programs,
+    tile_size_of_once,
+)
 
 MAX_CHUNK = 32
 """Upper bound on the steps of a chunk."""
-
-MAX_PROGRAMS = 32
-"""Of one function, for arguments of different shapes, that are kept."""
 
 ITEMS = "items"
 """Name of the mesh axis over which the items of a batch are sharded."""
@@ -74,20 +81,23 @@ class Tables(NamedTuple):
     """`[items]`."""
 
 
-@functools.lru_cache(maxsize=8)
-def step_programs(objects: Objects, remat: str, mesh: Mesh | None = None) -> StepPrograms:
+@functools.lru_cache(maxsize=64)
+def step_programs(objects: Objects, partition: Partition, mesh: Mesh | None = None) -> StepPrograms:
     """The programs of the loop over steps.
 
     Args:
       objects: the parts.
-      remat: one of `partition.REMATS`.
+      partition: how a picture is computed.
       mesh: None for one picture. Else of the one axis `ITEMS`: states, `Tables` and loss weights have a
         leading axis, of items or of rows, as many on each device; a row is counted within its device. Each
         device works for itself: nothing is exchanged.
     """
-    objective = make_objective(objects.extractor, objects.terms, remat=remat)
-    init, update = make_step(objective, objects.optimizer)
     names = [term.name for term in objects.terms]
+    remat, tile_size = partition
+    if mesh is None and tile_size is not None and _is_looped_on_host(objects):
+        return _in_tiles_on_host(objects, tile_size)
+    objective = make_objective(objects.extractor, objects.terms, remat=remat, tile_size=tile_size)
+    init, update = make_step(objective, objects.optimizer)
     if mesh is None:
         loop = _loop(objects.platform, update, names, lambda f, *_: f)
         return StepPrograms(ByShape(init, {}), *loop, None)
@@ -146,10 +156,19 @@ def _batched(
 
 @functools.lru_cache(maxsize=8)
 def score_program(objects: Objects) -> Callable[..., Losses]:
-    """`(pixels, params, targets, loss_weights) -> Losses` of any picture."""
+    """`(pixels, params, targets, loss_weights) -> Losses` of any picture; of a large one in tiles."""
     objective = make_objective(objects.extractor, objects.terms)
     plain = objects.extractor.plain
-    return ByShape(lambda pixels, params, *rest: objective(pixels, plain(params), *rest)[1], {})
+    whole = ByShape(lambda pixels, params, *rest: objective(pixels, plain(params), *rest)[1], {})
+    tile_size = tile_size_of_once(objects.extractor, objects.terms)
+
+    def score(pixels: jax.Array, *arguments: Any) -> Losses:
+        traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((pixels, arguments)))
+        if traced or tile_size is None or not is_large(pixels.shape):
+            return whole(pixels, *arguments)
+        return score_in_tiles(_tile_programs(objects, tile_size), pixels, *arguments)
+
+    return score
 
 
 def _loop(
@@ -157,6 +176,32 @@ def _loop(
 ) -> tuple[Callable[..., tuple[Advance, int]], "ByShape"]:
     make = _on_device if platform.loop_on_device else _on_host
     return make(update, names, shard, dict(platform.compiler_options))
+
+
+def _is_looped_on_host(objects: Objects) -> bool:
+    # The gradient of float16 is scaled around the whole objective.
+    return not objects.platform.loop_on_device and objects.extractor.precision != "float16"
+
+
+def _in_tiles_on_host(objects: Objects, tile_size: int) -> StepPrograms:
+    """The programs of one picture in tiles, over which the host loops."""
+    init, _ = make_move(objects.optimizer)
+    programs = _tile_programs(objects, tile_size)
+
+    def compile_advance(*arguments: Any) -> tuple[Advance, int]:
+        step, num_bytes = compile_step(programs, *arguments)
+        return _repeated(step), num_bytes
+
+    return StepPrograms(ByShape(init, {}), compile_advance, programs.pull, None)
+
+
+@functools.lru_cache(maxsize=8)
+def _tile_programs(objects: Objects, tile_size: int) -> TilePrograms:
+    names = [term.name for term in objects.terms]
+    parts = objective_in_tiles(objects.extractor, objects.terms, tile_size)
+    _, move = make_move(objects.optimizer)
+    options = dict(objects.platform.compiler_options)
+    return tile_programs(parts, move, lambda losses: _as_row(losses, names), options)
 
 
 def _as_row(losses: Losses, names: list[str]) -> jax.Array:
@@ -210,77 +255,19 @@ def _on_host(
 
     def compile_advance(*arguments: Any) -> tuple[Advance, int]:
         compiled, num_bytes = program.compile(*arguments)
-
-        def advance(state: State, *rest: Any) -> tuple[State, list[jax.Array]]:
-            rows = []
-            for _ in range(rest[-1]):
-                state, row = compiled(state, *rest[:-1])
-                rows.append(row)
-            return state, rows
-
-        return advance, num_bytes
+        return _repeated(compiled), num_bytes
 
     return compile_advance, program
 
 
-class ByShape:
-    """A function that is compiled once for arguments of each shape.
+def _repeated(step: Callable[..., tuple[State, jax.Array]]) -> Advance:
+    """`step`, as often as the last argument says."""
 
-    Of many shapes, such as those of a folder of photographs, the programs used last are kept.
-    """
+    def advance(state: State, *rest: Any) -> tuple[State, list[jax.Array]]:
+        rows = []
+        for _ in range(rest[-1]):
+            state, row = step(state, *rest[:-1])
+            rows.append(row)
+        return state, rows
 
-    def __init__(
-        self, function: Callable[..., Any], options: Mapping[str, Any], *, donate: bool = False
-    ) -> None:
-        """`donate`: whether the results may be written over the first argument."""
-        self._function, self._options = function, dict(options)
-        self._jit = functools.partial(jax.jit, donate_argnums=0 if donate else ())
-        self._compiled: collections.OrderedDict[Any, tuple[Callable[..., Any], int]] = (
-            collections.OrderedDict()
-        )
-
-    def compile(self, *arguments: Any) -> tuple[Callable[..., Any], int]:
-        """The program for arguments of these shapes (arrays, or `ShapeDtypeStruct`s), and its bytes."""
-        if getattr(jax.config, "jax_disable_jit", False):  # for debugging; there is no program
-            return self._jit(self._function), 0
-        leaves, tree = jax.tree.flatten(arguments)
-        key = tree, tuple((jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves)
-        if key not in self._compiled:
-            # JAX keeps what it has compiled as long as the function lives; this one lives with its program.
-            program = self.lower(*arguments).compile(self._options)
-            self._compiled[key] = program, num_bytes(program)
-            if len(self._compiled) > MAX_PROGRAMS:
-                self._compiled.popitem(last=False)
-        self._compiled.move_to_end(key)
-        return self._compiled[key]
-
-    def lower(self, *arguments: Any) -> Any:
-        """The program for arguments of these shapes, not yet compiled and not kept."""
-        return self._jit(self._copy()).lower(*arguments)
-
-    def __call__(self, *arguments: Any) -> Any:
-        """The result; within a transformation of JAX, that of the function itself."""
-        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(arguments)):
-            return self._function(*arguments)
-        return self.compile(*arguments)[0](*arguments)
-
-    @property
-    def num_bytes(self) -> int:
-        """What the program used last takes of a device, by XLA's analysis; 0 if none is compiled."""
-        return next(reversed(self._compiled.values()))[1] if self._compiled else 0
-
-    def eval_shape(self, *arguments: Any) -> Any:
-        """The shape of the result; compiles nothing."""
-        return jax.eval_shape(self._function, *arguments)
-
-    def _copy(self) -> Callable[..., Any]:
-        function = self._function
-        return functools.wraps(function)(lambda *arguments: function(*arguments))  # its name is in profiles
-
-
-def num_bytes(program: Any) -> int:
-    """What XLA says that a compiled program takes of a device: arguments, results, and temporaries."""
-    analysis = program.memory_analysis()
-    parts = ("argument_size_in_bytes", "output_size_in_bytes", "temp_size_in_bytes")
-    shared = np.maximum(0, getattr(analysis, "alias_size_in_bytes", 0))
-    return int(sum(getattr(analysis, part, 0) for part in parts) - shared)
+    return advance

@@ -37,8 +37,8 @@ class Snapshot(NamedTuple):
     """Item -> what was measured at the levels before."""
     failures: Mapping[int, Outcome]
     """Item -> why it has no picture."""
-    remat: str = ""
-    """What is rematerialised at this level; empty before it is set up."""
+    choice: str = ""
+    """Name of the way in which this level is computed; empty before it is set up."""
     layout: Layout | None = None
     """Where the items lie; None before the level is set up."""
     used: Mapping[int, int] = {}

@@ -12,10 +12,10 @@ import optax
 from jax_nst.images import crop_shape, fit_size
 from jax_nst.losses import PIXELS, LossWeights, Term
 from jax_nst.models.extractor import Extractor
-from jax_nst.models.partition import REMATS
-from jax_nst.optim import make_optimizer
 from jax_nst.runtime.platform import Platform
+from jax_nst.transfer.choices import Choice, choices_of
 from jax_nst.transfer.config import DEFAULT_SIZE, Config
+from jax_nst.transfer.conversion import bytes_in
 from jax_nst.transfer.masks import Regions, load_regions
 from jax_nst.transfer.ratios import parse_ratios
 from jax_nst.transfer.terms import resolve_terms, resolve_weights
@@ -55,8 +55,8 @@ class Spec:
     Attributes:
       extractor: where the features come from.
       levels: coarse to fine; the last one paints the picture itself.
-      optimizer: of the angles of the pixels.
-      remats: choices of `partition.REMATS`, the most wanted first; the first that fits is taken.
+      choices: how levels may be computed, the most wanted first; the first that fits is taken.
+      memory: bytes that the process may take; None: what the machine has left.
       tolerance: stop when `config.PATIENCE` steps have lowered the loss by no more than this share, if > 0.
       save_every: chunks of steps end at multiples of this; 0: anywhere.
       platform: what the device wants.
@@ -65,12 +65,17 @@ class Spec:
 
     extractor: Extractor
     levels: tuple[Level, ...]
-    optimizer: optax.GradientTransformation
-    remats: tuple[str, ...]
+    choices: tuple[Choice, ...]
     tolerance: float
     save_every: int
     platform: Platform
     num_regions: int = 0
+    memory: int | None = None
+
+    @property
+    def optimizer(self) -> optax.GradientTransformation:
+        """Of the angles of the pixels; the most wanted."""
+        return self.choices[0].optimizer
 
     @property
     def loss_names(self) -> tuple[str, ...]:
@@ -103,18 +108,19 @@ def resolve(
       num_regions: see `Spec`.
 
     Raises:
-      ValueError: a setting does not fit, a style term takes no masks, or the picture is too small for the
-        network at one of its levels.
+      ValueError: a setting does not fit, a term takes no masks or cannot be computed in tiles, or the
+        picture is too small for the network at one of its levels.
     """
+    levels = _levels(config, extractor, shape)
     return Spec(
         extractor=extractor,
-        levels=_levels(config, extractor, shape),
-        optimizer=_optimizer(config),
-        remats=REMATS if config.remat == "auto" else (config.remat,),
+        levels=levels,
+        choices=choices_of(config, extractor, levels[-1].terms),
         tolerance=config.tolerance,
         save_every=config.save_every,
         platform=platform,
         num_regions=num_regions,
+        memory=bytes_in(config.memory),
     )
 
 
@@ -131,13 +137,6 @@ def regions_of(config: Config, shape: tuple[int, ...]) -> Regions:
 def resolve_level_weights(config: Config, spec: Spec) -> dict[Level, LossWeights]:
     """The loss weights at each level, whose layers may differ; see `resolve_weights`."""
     return {level: resolve_weights(config, spec.extractor, level.terms) for level in spec.levels}
-
-
-def _optimizer(config: Config) -> optax.GradientTransformation:
-    if isinstance(config.optimizer, str):
-        settings = {"pairs_dtype": config.lbfgs_pairs} if config.optimizer == "lbfgs" else {}
-        return make_optimizer(config.optimizer, learning_rate=config.learning_rate, **settings)
-    return config.optimizer
 
 
 def picture_size(config: Config, shape: tuple[int, ...]) -> int:

@@ -2,31 +2,119 @@
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from jax_nst.losses import Targets, Term
-from jax_nst.losses.objective import Statistics, make_targets, measure_statistics, mix_statistics
+from jax_nst.losses.grouped import network_layers
+from jax_nst.losses.references import (
+    Reduced,
+    Statistics,
+    finish_statistics,
+    make_targets,
+    measure_statistics,
+    mix_statistics,
+    nothing_reduced,
+    reduced_of_tile,
+)
 from jax_nst.models.extractor import Extractor, Params
+from jax_nst.models.tiles import Tiling, tiling_of
 from jax_nst.runtime.memory import memory_limit
 from jax_nst.runtime.platform import Platform
+from jax_nst.transfer.by_shape import ByShape
 from jax_nst.transfer.network import Network
-from jax_nst.transfer.programs import ByShape
 from jax_nst.transfer.spec import Level
+from jax_nst.transfer.tile_programs import is_large, tile_size_of_once
 
 # Of memory for a pixel of a style: any network takes the first, and the named ones about half the second.
 _LEAST_BYTES, _MANY_BYTES = 100, 1000
 
 
+class Measured:
+    """A program of the statistics of a picture, which is computed whole, or in tiles if it is large."""
+
+    def __init__(
+        self,
+        extractor: Extractor,
+        terms: tuple[Term, ...],
+        options: Mapping[str, Any],
+        then: Callable[..., Any] = lambda statistics: statistics,
+    ) -> None:
+        """`then(statistics, ...)` makes the result; it takes what follows the weights."""
+        self._extractor, self._terms = extractor, terms
+        self._tile_size = tile_size_of_once(extractor, terms)
+        plain = extractor.plain
+
+        def whole(params: Params, pixels: jax.Array, weights: Any, *more: Any) -> Any:
+            return then(measure_statistics(extractor, terms, plain(params), pixels, weights), *more)
+
+        def tile(
+            reduced: Reduced, params: Params, pixels: jax.Array, weights: Any, place: jax.Array
+        ) -> Any:
+            return reduced_of_tile(
+                extractor, terms, plain(params), pixels, weights,
+                reduced=reduced, tiling=self._tiling(pixels.shape), place=place,
+            )  # fmt: skip
+
+        def finish(reduced: Reduced, pixels: jax.Array, weights: Any, *more: Any) -> Any:
+            return then(finish_statistics(extractor, terms, reduced, pixels, weights), *more)
+
+        self._whole = ByShape(whole, options)
+        self._tile = ByShape(tile, options, donate=True)
+        self._finish = ByShape(finish, options)
+
+    def __call__(self, params: Params, pixels: jax.Array, weights: Any, *more: Any) -> Any:
+        """The result, of `pixels` `[H, W, 3]` and weights as `measure_statistics` takes them."""
+        return self.compile(params, pixels, weights, *more)[0](params, pixels, weights, *more)
+
+    def eval_shape(self, *arguments: Any) -> Any:
+        """The shape of the result; compiles nothing."""
+        return self._whole.eval_shape(*arguments)
+
+    def lower(self, *arguments: Any) -> Any:
+        """The program that computes a picture whole, not yet compiled."""
+        return self._whole.lower(*arguments)
+
+    def compile(
+        self, params: Params, pixels: Any, weights: Any, *more: Any
+    ) -> tuple[Callable[..., Any], int]:
+        """The program for arguments of these shapes (arrays, or `ShapeDtypeStruct`s), and its bytes."""
+        if self._tile_size is None or not is_large(pixels.shape):
+            return self._whole.compile(params, pixels, weights, *more)
+        extractor, tiling = self._extractor, self._tiling(pixels.shape)
+        rows = tiling.rows()
+
+        def nothing() -> Reduced:
+            plain = extractor.plain(params)
+            return nothing_reduced(extractor, self._terms, plain, weights, tiling=tiling)
+
+        shapes = jax.eval_shape(nothing)
+        tile, of_tile = self._tile.compile(shapes, params, pixels, weights, rows[0])
+        finish, of_finish = self._finish.compile(shapes, pixels, weights, *more)
+
+        def run(params: Params, pixels: jax.Array, weights: Any, *more: Any) -> Any:
+            reduced = nothing()
+            for row in rows:
+                reduced = tile(reduced, params, pixels, weights, row)
+            return finish(reduced, pixels, weights, *more)
+
+        return run, max(of_tile, of_finish)
+
+    def _tiling(self, shape: Sequence[int]) -> Tiling:
+        assert self._tile_size is not None
+        layers = network_layers(self._terms)
+        return tiling_of(self._extractor, layers, (shape[0], shape[1]), self._tile_size)
+
+
 class TargetPrograms(NamedTuple):
     """Programs that run once, before the first step."""
 
-    content: ByShape
-    """`(params, content [H, W, 3], positions) -> Targets`."""
-    statistics: ByShape
+    content: Measured
+    """`(params, content [H, W, 3], None, positions) -> Targets`."""
+    statistics: Measured
     """`(params, style [H', W', 3], weights of positions or None) -> Statistics`."""
     style: ByShape
     """`(statistics of each style, shares, positions) -> Targets`."""
@@ -38,20 +126,19 @@ def target_programs(extractor: Extractor, terms: tuple[Term, ...], platform: Pla
     of_content, of_style = (
         tuple(term for term in terms if term.reference == reference) for reference in ("content", "style")
     )
-    plain = extractor.plain
+    options = dict(platform.compiler_options)
 
-    def content(params: Params, pixels: jax.Array, positions: Any) -> Targets:
-        statistics = measure_statistics(extractor, of_content, plain(params), pixels)
+    def content(statistics: Statistics, positions: Any) -> Targets:
         return make_targets(of_content, statistics, positions)
-
-    def statistics(params: Params, pixels: jax.Array, weights: Any) -> Statistics:
-        return measure_statistics(extractor, of_style, plain(params), pixels, weights)
 
     def style(statistics: Sequence[Statistics], shares: jax.Array, positions: Any) -> Targets:
         return make_targets(of_style, mix_statistics(of_style, statistics, shares), positions)
 
-    options = dict(platform.compiler_options)
-    return TargetPrograms(*(ByShape(function, options) for function in (content, statistics, style)))
+    return TargetPrograms(
+        Measured(extractor, of_content, options, content),
+        Measured(extractor, of_style, options),
+        ByShape(style, options),
+    )
 
 
 def check_style_fits(network: Network, level: Level, platform: Platform, shape: tuple[int, int]) -> None:

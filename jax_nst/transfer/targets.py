@@ -8,7 +8,7 @@ import numpy as np
 
 from jax_nst.images import resize, rotate
 from jax_nst.losses import Targets
-from jax_nst.losses.objective import Statistics, count_positions, layer_shapes
+from jax_nst.losses.references import Statistics, count_positions, layer_shapes
 from jax_nst.losses.regions import position_weights, region_targets
 from jax_nst.runtime.malloc import give_back
 from jax_nst.runtime.platform import Platform
@@ -98,7 +98,7 @@ class Preparation:
         """The shapes of the targets of one item, of its content and of its style."""
         params, pixels = self._network.params, jax.ShapeDtypeStruct((*self.level.shape, 3), np.float32)
         statistics = self._programs.statistics.eval_shape(params, pixels, None)
-        content = self._programs.content.eval_shape(params, pixels, self.positions)
+        content = self._programs.content.eval_shape(params, pixels, None, self.positions)
         style = self._programs.style.eval_shape([statistics], np.ones(1, np.float32), self.positions)
         if num_regions:
             blank = (Region(np.ones(self.level.shape, np.float32)),) * num_regions
@@ -124,7 +124,7 @@ class Preparation:
     def _content_targets(self, item: Item) -> Targets:
         if item.content_key not in self._content_cache:
             pixels = seen_picture(item.color, self._content_pixels(item))
-            targets = self._run(self._programs.content, self._network.params, pixels, self.positions)
+            targets = self._run(self._programs.content, self._network.params, pixels, None, self.positions)
             if item.regions:
                 targets |= self._fetch(self._places(item.regions))
             self._content_cache[item.content_key] = targets

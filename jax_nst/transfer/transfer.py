@@ -35,8 +35,8 @@ from jax_nst.transfer.pictures import (
     style_scales,
     style_shape,
 )
-from jax_nst.transfer.plan import Planner, objects_of
-from jax_nst.transfer.programs import score_program, state_shapes, step_programs
+from jax_nst.transfer.plan import Planner, objects_of, state_of
+from jax_nst.transfer.programs import score_program
 from jax_nst.transfer.provenance import identity_of, made_with, of_outcome, weights_in_force
 from jax_nst.transfer.snapshot import Snapshot
 from jax_nst.transfer.spec import Spec, regions_of, resolve, resolve_level_weights
@@ -226,12 +226,12 @@ def _saved(saved: Saved | None, spec: Spec, planner: Planner) -> Snapshot | None
     if saved is None:
         return None
 
-    def state_of(level: int) -> Any:
-        init = step_programs(objects_of(spec, spec.levels[level]), spec.remats[0]).init
-        return state_shapes(init, spec.levels[level].shape)
+    planner.choices |= saved.choices(spec)
 
-    planner.remats |= saved.remats(spec)
-    return saved.snapshot(spec.loss_names, state_of)
+    def state(level: int) -> Any:
+        return state_of(spec, spec.levels[level], planner.choices[spec.levels[level]])
+
+    return saved.snapshot(spec.loss_names, state)
 
 
 def _result(

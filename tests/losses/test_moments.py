@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jax_nst.losses.moments import MOMENTS, moments, relative_moments
-from jax_nst.losses.objective import mix_statistics
+from jax_nst.losses.references import mix_statistics
 from jax_nst.losses.term import NORMALIZER_FLOOR
 
 VARIANCE_FLOOR = 1e-4  # of the mean power of the style, by the module's documentation

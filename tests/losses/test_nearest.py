@@ -14,7 +14,7 @@ from jax_nst.losses.nearest import (
     nearest,
     sample_candidates,
 )
-from jax_nst.losses.objective import mix_statistics
+from jax_nst.losses.references import mix_statistics
 
 ALL = jnp.ones(1)  # the share of a single style
 

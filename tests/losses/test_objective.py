@@ -15,9 +15,9 @@ from jax_nst.losses import LossWeights, make_objective
 from jax_nst.losses.content import CONTENT
 from jax_nst.losses.cross_layer import CROSS_LAYER
 from jax_nst.losses.gram import GRAM, gram_matrix
-from jax_nst.losses.moments import MOMENTS, Moments
-from jax_nst.losses.objective import count_positions, measure_statistics, mix_statistics
+from jax_nst.losses.moments import MOMENTS
 from jax_nst.losses.recipes import RECIPES, find_recipe
+from jax_nst.losses.references import count_positions
 from jax_nst.losses.term import PIXELS, Term, relative_to_power, squared_difference
 from jax_nst.losses.variation import (
     ABSOLUTE_VARIATION,
@@ -501,58 +501,6 @@ def test_a_reference_may_be_compared_by_its_pixels_alone():
     slow = np.mean((start - content) ** 2) / np.mean(content**2)
     loss = objective(start, {}, targets, make_loss_weights(terms, 1))[1]["content"]
     assert float(loss) == pytest.approx(float(slow), rel=1e-5)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("features", ["vgg19", "wavelet"])
-def test_statistics_in_bands_are_those_of_the_undivided_picture(features, monkeypatch):
-    extractor = wavelet() if features == "wavelet" else vgg(features)
-    params = {} if features == "wavelet" else vgg_params(features, ("relu2_1",))
-    terms = [term for term in TERMS_OF_ALL_KINDS[features] if term.reference]
-    pixels = jnp.asarray(picture(39, 48))
-    undivided = measure_statistics(extractor, terms, params, pixels)
-    monkeypatch.setattr("jax_nst.models.partition._BAND", 100)
-    in_bands = measure_statistics(extractor, terms, params, pixels)
-    assert jax.tree.structure(in_bands) == jax.tree.structure(undivided)
-    for actual, expected in zip(jax.tree.leaves(in_bands), jax.tree.leaves(undivided), strict=True):
-        np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5 * float(jnp.abs(expected).max()))
-
-
-def test_mixed_statistics_are_weighted_means(rng):
-    def statistics():
-        mean, square = rng.random((2, 3)).astype(np.float32)
-        return {
-            "moments": {"a": Moments(mean, square)},
-            "style": {"a": rng.random((3, 3)).astype(np.float32)},
-        }
-
-    styles, shares = [statistics() for _ in range(3)], np.float32([0.5, 0.3, 0.2])
-    expected = jax.tree.map(lambda *x: np.einsum("s,s...->...", shares, np.stack(x)), *styles)
-    terms = [dataclasses.replace(term, layers=("a",)) for term in (MOMENTS, GRAM)]
-    mix = functools.partial(mix_statistics, terms)
-    for mixed in (mix(styles, shares), jax.jit(mix)(styles, shares)):
-        assert isinstance(mixed["moments"]["a"], Moments)
-        jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5), mixed, expected)
-
-
-@pytest.mark.parametrize("shape", [(20, 24, 3), (39, 47, 3)])
-@pytest.mark.parametrize("features", ["vgg19", "wavelet"])
-def test_counted_positions_are_those_of_the_features(features, shape):
-    layers = ("relu1_1", "relu2_1") if features == "vgg19" else ("scale1", "luma2")
-    extractor = wavelet() if features == "wavelet" else vgg(features, use_winograd=True)
-    params = {} if features == "wavelet" else extractor.prepare(vgg_params(features, layers))
-    found = extractor.apply(params, jnp.asarray(picture(*shape[:2])), layers)
-    expected = {layer: x.shape[0] * x.shape[1] for layer, x in found.items()}
-    counted = count_positions(extractor, params, shape, (*layers, PIXELS, layers[0]))
-    assert counted == {PIXELS: shape[0] * shape[1], **expected}
-
-
-def test_a_term_may_mix_styles_in_its_own_way():
-    term = Term(
-        "first", statistic=jnp.mean, distance=jnp.subtract, layers=("a",), mix=lambda x, shares: x[0]
-    )
-    styles = [{"first": {"a": jnp.asarray(value)}} for value in (3.0, 5.0)]
-    assert float(mix_statistics([term], styles, jnp.asarray([0.5, 0.5]))["first"]["a"]) == 3
 
 
 @pytest.mark.parametrize("term", [MOMENTS, GRAM, CROSS_LAYER, WASSERSTEIN], ids=lambda term: term.name)

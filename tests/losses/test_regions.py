@@ -12,8 +12,8 @@ from jax_nst.losses import make_objective
 from jax_nst.losses.cross_layer import CROSS_LAYER
 from jax_nst.losses.gram import GRAM
 from jax_nst.losses.moments import MOMENTS
-from jax_nst.losses.objective import layer_shapes, measure_statistics
 from jax_nst.losses.recipes import find_recipe
+from jax_nst.losses.references import layer_shapes, measure_statistics
 from jax_nst.losses.regions import REGIONS, position_weights, region_targets, through_receptive_field
 from jax_nst.models.partition import REMATS
 from jax_nst.models.vgg import CONVOLUTIONS, vgg

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jax_nst.losses.objective import mix_statistics
+from jax_nst.losses.references import mix_statistics
 from jax_nst.losses.sliced import SLICED, SORTED, random_directions, share_means
 from jax_nst.losses.term import NORMALIZER_FLOOR
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from jax_nst.losses.objective import mix_statistics
+from jax_nst.losses.references import mix_statistics
 from jax_nst.losses.term import NORMALIZER_FLOOR, Target
 from jax_nst.losses.wasserstein import (
     WASSERSTEIN,

@@ -1,0 +1,88 @@
+"""How a picture may be computed, from what is fastest to what takes least memory."""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import optax
+
+from jax_nst.losses import Term
+from jax_nst.losses.objective import check_tiles
+from jax_nst.models.extractor import Extractor
+from jax_nst.models.partition import REMATS, TILE_SIZES, Partition
+from jax_nst.optim import NUM_PAIRS, PAIRS, make_optimizer
+from jax_nst.transfer.config import Config
+
+# Time of a step, beside one that keeps everything; of the wholes and of the tiles (benchmarks/README.md).
+_TIME = {"none": 1.0, "block1": 1.15, "all": 1.4, 2048: 1.6, 1024: 1.8, 512: 2.3, 256: 3.5}
+# Steps to a loss, beside 50 pairs in float32: of numbers of pairs, of types, and of Adam.
+_STEPS = {50: 1.0, 20: 1.05, 10: 1.15, 5: 1.3, "float32": 1.0, "bfloat16": 1.02, "adam": 3.0}
+
+
+class Choice(NamedTuple):
+    """One way to compute the steps of a level."""
+
+    partition: Partition
+    optimizer: optax.GradientTransformation
+    name: str
+    """Says both, in plans and in checkpoints; the optimizer only where it is not the most wanted."""
+
+
+def choices_of(config: Config, extractor: Extractor, terms: Sequence[Term]) -> tuple[Choice, ...]:
+    """What the settings leave open, in the order of the time that a loss is expected to take.
+
+    Args:
+      config: `remat`, `tile_size`, `optimizer`, `num_pairs`, `lbfgs_pairs` and `learning_rate` count.
+      extractor: where the features come from.
+      terms: of the objective.
+
+    Raises:
+      ValueError: there are to be tiles, but a term cannot be computed in tiles.
+    """
+    partitions, optimizers = _partitions(config, extractor, terms), _optimizers(config)
+
+    def time(pair: tuple[tuple[Partition, float], tuple[Any, str, float]]) -> float:
+        return pair[0][1] * pair[1][2]
+
+    pairs = sorted(itertools.product(partitions, optimizers), key=time)
+    return tuple(
+        Choice(partition, optimizer, ", ".join(filter(None, (str(partition), name))))
+        for (partition, _), (optimizer, name, _) in pairs
+    )
+
+
+def _partitions(
+    config: Config, extractor: Extractor, terms: Sequence[Term]
+) -> list[tuple[Partition, float]]:
+    """The partitions, each with its time."""
+    if isinstance(config.tile_size, int):
+        check_tiles(extractor, terms)
+        return [(Partition(tile_size=config.tile_size), 1.0)]
+    wholes = REMATS if config.remat == "auto" else (config.remat,)
+    partitions = [(Partition(remat), _TIME[remat]) for remat in wholes]
+    if config.remat != "auto" or config.tile_size == "none":
+        return partitions
+    try:
+        check_tiles(extractor, terms)
+    except ValueError:
+        return partitions
+    return [*partitions, *((Partition(tile_size=size), _TIME[size]) for size in TILE_SIZES)]
+
+
+def _optimizers(config: Config) -> list[tuple[optax.GradientTransformation, str, float]]:
+    """The optimizers, each with its name, if it is not the most wanted, and its steps."""
+    if not isinstance(config.optimizer, str):
+        return [(config.optimizer, "", 1.0)]
+    rate = config.learning_rate
+    if config.optimizer != "lbfgs":
+        return [(make_optimizer(config.optimizer, learning_rate=rate), "", 1.0)]
+    numbers = NUM_PAIRS if config.num_pairs is None else (config.num_pairs,)
+    dtypes = PAIRS if config.lbfgs_pairs == "auto" else (config.lbfgs_pairs,)
+    found = []
+    for number, dtype in itertools.product(numbers, dtypes):
+        optimizer = make_optimizer("lbfgs", learning_rate=rate, memory_size=number, pairs_dtype=dtype)
+        steps = _STEPS.get(number, 1.0) * _STEPS[dtype]
+        found.append((optimizer, f"{number} pairs in {dtype}" if found else "", steps))
+    if config.num_pairs is None and config.lbfgs_pairs == "auto" and rate is None:
+        found.append((make_optimizer("adam"), "Adam", _STEPS["adam"]))
+    return found
