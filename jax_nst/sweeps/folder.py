@@ -101,7 +101,8 @@ def run_in_folder(
         # Before the first batch, what an earlier run left unmeasured.
         measure_new = functools.partial(_measure, sweep, measures, rows, hooks.stop)
         measure_new([key for key in records if records[key].file not in measures] if measure else [])
-        contest = make_contest_in(folder, halving, sweep.job, network.extractor, _by_number(sweep, records))
+        options: Any = {"keys": sweep.keys, "records": _by_number(sweep, records)}
+        contest = make_contest_in(folder, halving, sweep.job, network.extractor, **options)
         store, begun = None, None
         if contest is None:
             store, begun = open_checkpoint(checkpoint or Checkpoint(folder / CHECKPOINT), sweep.keys)

@@ -14,7 +14,8 @@ from jax_nst.images import quantize
 from jax_nst.models.extractor import Extractor
 from jax_nst.runtime import distributed
 from jax_nst.runtime.memory import available_memory
-from jax_nst.sweeps.halving import TOTAL, Halving, Values, check_halving, read_values, write_values
+from jax_nst.sweeps.decisions import of_values, read_decisions, to_values, write_decisions
+from jax_nst.sweeps.halving import TOTAL, Halving, Values, check_halving
 from jax_nst.sweeps.job import Job
 from jax_nst.sweeps.measuring import make_measure
 from jax_nst.sweeps.records import Record
@@ -161,7 +162,12 @@ def make_contest(halving: Halving | None, job: Job, extractor: Extractor) -> Con
 
 
 def make_contest_in(
-    folder: Path, halving: Halving | None, job: Job, extractor: Extractor, records: Mapping[int, Record]
+    folder: Path,
+    halving: Halving | None,
+    job: Job,
+    extractor: Extractor,
+    keys: Sequence[str],
+    records: Mapping[int, Record],
 ) -> Contest | None:
     """The same of a sweep in a folder, which goes on with what an earlier run has decided.
 
@@ -170,6 +176,7 @@ def make_contest_in(
       halving: see `make_contest`, and so are the next two.
       job: the same.
       extractor: the same.
+      keys: of the items of the job.
       records: of the items that an earlier run has reached.
 
     Raises:
@@ -178,13 +185,20 @@ def make_contest_in(
     contest = make_contest(halving, job, extractor)
     if contest is None or halving is None:
         return None
-    values = read_values(folder, job, halving, list(records))
+    decisions, key_of = read_decisions(folder), dict(enumerate(keys))
+    values = to_values(decisions.get(halving.by, {}), {item: key_of[item] for item in records})
     reached = {
         item: record.outcome
         for item, record in records.items()
         if record.outcome.status is Status.STOPPED and any(item in of_step for of_step in values.values())
     }
-    save = functools.partial(write_values, folder, job, halving, values)
+    in_grid = set(keys)
+    outside = {key: x for key, x in decisions.get(halving.by, {}).items() if key not in in_grid}
+
+    def save() -> None:
+        now = {halving.by: outside | of_values(values, key_of)}
+        write_decisions(folder, decisions | now)
+
     return dataclasses.replace(contest, values=values, save=save, reached=reached)
 
 

@@ -1,13 +1,11 @@
-import dataclasses
 import math
 
-import numpy as np
 import pytest
 from conftest import picture
 
 from jax_nst import METRICS, Config, Grid, Halving, Status
-from jax_nst.sweeps.halving import check_halving, halted, read_values, write_values
-from jax_nst.sweeps.job import BATCHES, make_job
+from jax_nst.sweeps.halving import check_halving, halted
+from jax_nst.sweeps.job import make_job
 from jax_nst.transfer.outcome import failed
 
 CONFIG = Config(features="wavelet", steps=9)
@@ -72,17 +70,3 @@ def test_a_halted_item_says_where_and_why():
     outcome = halted(failed(3, "", ("total",)), Halving(by="content_ssim"), 9, 12, 20)
     assert outcome.message == "halted at step 9, rank 12 of 20 by content_ssim"
     assert outcome.status is Status.of(outcome.message) is Status.HALTED
-
-
-def test_values_are_kept_beside_the_records(tmp_path):
-    (tmp_path / BATCHES).mkdir()
-    job, halving = job_of(style_weight=(1, 2, 3)), Halving()
-    assert read_values(tmp_path, job, halving, [0, 1, 2]) == {}
-    values = {3: {0: 0.1, 2: math.nan}, 5: {0: 1 / 3}}
-    write_values(tmp_path, job, halving, values)
-    found = read_values(tmp_path, job, halving, [0, 1, 2])
-    np.testing.assert_equal(found, values)
-    assert read_values(tmp_path, job, halving, [1]) == {}
-    assert read_values(tmp_path, job, dataclasses.replace(halving, by="total"), [0]) == {}
-    (tmp_path / BATCHES / "halving.json").write_text('{"by": "style_distance_vgg", "values": 3}')
-    assert read_values(tmp_path, job, halving, [0]) == {}
