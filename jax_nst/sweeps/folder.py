@@ -14,7 +14,7 @@ from jax_nst.runtime import distributed
 from jax_nst.runtime.files import FileError
 from jax_nst.runtime.locking import locked
 from jax_nst.runtime.platform import current_platform
-from jax_nst.sweeps.checkpoints import open_checkpoint
+from jax_nst.sweeps.checkpoints import open_checkpoint, remove_outlived
 from jax_nst.sweeps.commands import write_command
 from jax_nst.sweeps.entries import Entries, Entry, loss_names
 from jax_nst.sweeps.halving import Halving
@@ -95,7 +95,8 @@ def run_in_folder(
                 painted = {record.file for record in opened.records.values()}
                 measures = {file: found[file] for file in found if file in painted}
                 write_command(folder, command)
-        sweep = _agreed(folder, job, network, description, opened)
+        checkpoint = checkpoint or Checkpoint(folder / CHECKPOINT)
+        sweep = _agreed(folder, job, network, description, checkpoint, opened)
         records = {key: opened.records[key] for key in sweep.keys if key in opened.records}
         rows = distributed.object_of_first(make_rows(sweep.entries, opened.records, measures))
         # Before the first batch, what an earlier run left unmeasured.
@@ -103,10 +104,9 @@ def run_in_folder(
         measure_new([key for key in records if records[key].file not in measures] if measure else [])
         options: Any = {"keys": sweep.keys, "records": _by_number(sweep, records)}
         contest = make_contest_in(folder, halving, sweep.job, network.extractor, **options)
-        store, begun = None, None
+        todo, store, begun = _todo(sweep, records), None, None
         if contest is None:
-            store, begun = open_checkpoint(checkpoint or Checkpoint(folder / CHECKPOINT), sweep.keys)
-        todo = _todo(sweep, records)
+            store, begun = open_checkpoint(sweep.checkpoint, sweep.keys, todo)
         with distributed.errors_of_all(), _naming_resume(folder):
             live = LivePage(folder, sweep.entries, len(todo)) if distributed.is_first() else None
         batches = run_sweep(
@@ -154,17 +154,23 @@ class _Sweep(NamedTuple):
     """Of these, and of the items outside."""
     description: dict[str, Any]
     """See `describe_job`."""
+    checkpoint: Checkpoint
 
 
 def _agreed(
-    folder: Path, job: Job, network: Network, description: dict[str, Any], opened: Opened
+    folder: Path,
+    job: Job,
+    network: Network,
+    description: dict[str, Any],
+    checkpoint: Checkpoint,
+    opened: Opened,
 ) -> _Sweep:
     """The sweep with what the first process has found in the folder, and with the names of files there."""
     found = distributed.object_of_first({key: list(entry) for key, entry in opened.entries.items()})
     entries = {key: Entry(*entry) for key, entry in found.items()}
     keys = [key for key, entry in entries.items() if entry.item is not None]
     job = job._replace(files=[entries[key].file for key in keys])
-    return _Sweep(folder, job, network, keys, entries, description)
+    return _Sweep(folder, job, network, keys, entries, description, checkpoint)
 
 
 def _keep_batch(
@@ -238,7 +244,10 @@ def _finish(
         store.wait()
     if not distributed.is_first():
         return
-    if not _left(sweep, records):
+    left = _left(sweep, records)
+    if store is None:  # an earlier run may have left a state
+        remove_outlived(sweep.checkpoint, sweep.keys, left)
+    if not left:
         write_command(sweep.folder, None)
     if records:
         write_results(sweep.folder, sweep.entries, rows)

@@ -9,7 +9,7 @@ from conftest import count_compilations, picture
 
 from jax_nst import Config, Grid, Halving, Status, merge_sweeps, sweep
 from jax_nst.sweeps.decisions import read_decisions
-from jax_nst.sweeps.job import BATCHES
+from jax_nst.sweeps.job import BATCHES, CHECKPOINT
 
 CONFIG = Config(
     features="wavelet", content_layers=("luma1",), style_layers=("scale1",), steps=9, optimizer="adam"
@@ -132,3 +132,26 @@ def test_merged_folders_go_on_with_the_decisions_of_all(tmp_path):
     rank = sum(of_item[1] <= new for of_item in now.values())  # the last of equal ones
     assert rank > 4  # of which a third of ten goes on
     assert result.messages[-1] == f"halted at step 1, rank {rank} of 10 by color_distance_style"
+
+
+def test_the_state_of_a_batch_that_halving_ends_is_removed(tmp_path):
+    folder = tmp_path / "sweep"
+    paint(batch=4, folder=folder, callback=lambda progress: progress.step >= 2)
+    assert (folder / CHECKPOINT).exists()
+    paint(batch=4, folder=folder, halving=HALVING, resume=True)
+    assert not (folder / CHECKPOINT).exists()
+
+
+def test_the_state_of_a_batch_that_halving_does_not_end_is_gone_on_with(whole, tmp_path):
+    """The item of the state is stopped in the first round, so that a run without halving has to go on."""
+    folder = tmp_path / "sweep"
+    paint(batch=1, folder=folder, callback=lambda progress: progress.step >= 5)
+    paint(batch=1, folder=folder, halving=HALVING, resume=True, callback=lambda now: now.items == (1,))
+    assert (folder / CHECKPOINT).exists()
+    steps = {}
+    again = paint(
+        batch=1, folder=folder, resume=True, callback=lambda now: steps.setdefault(now.items, now.step) < 0
+    )
+    assert steps[(0,)] > 5
+    assert not (folder / CHECKPOINT).exists()
+    np.testing.assert_array_equal(again.history.total, whole.history.total)
