@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 from jax_nst.metrics import METRICS
 from jax_nst.runtime.values import as_real, as_whole
@@ -66,6 +66,14 @@ class Halving:
         """How many of so many items go on."""
         return math.ceil(self.keep * count - 1e-9)  # a third of nine is three
 
+    def rounds(self, count: int, steps: int) -> list[tuple[int, int]]:
+        """How many of so many items are run to which step, in order, if each reaches its steps."""
+        found = []
+        for step in (*self.steps_of(steps), steps):
+            found.append((count, step))
+            count = self.num_kept(count)
+        return found
+
     def ranked(self, values: Mapping[int, float]) -> list[int]:
         """The items by their values, the best first; NaN comes last."""
         better = METRICS[self.by].better if self.by in METRICS else "lower"
@@ -76,6 +84,11 @@ class Halving:
             return (True, 0.0, item) if math.isnan(bad) else (False, bad, item)
 
         return sorted(values, key=badness)
+
+
+def pool_of(item: GridItem) -> Hashable:
+    """Items of one key are compared with each other, if they share a program, too."""
+    return item.content, item.styles, item.shares
 
 
 def check_halving(halving: Halving, items: Sequence[GridItem]) -> None:

@@ -15,7 +15,7 @@ from jax_nst.models.extractor import Extractor
 from jax_nst.runtime import distributed
 from jax_nst.runtime.memory import available_memory
 from jax_nst.sweeps.decisions import of_values, read_decisions, to_values, write_decisions
-from jax_nst.sweeps.halving import TOTAL, Halving, Values, check_halving
+from jax_nst.sweeps.halving import TOTAL, Halving, Values, check_halving, pool_of
 from jax_nst.sweeps.job import Job
 from jax_nst.sweeps.measuring import make_measure
 from jax_nst.sweeps.records import Record
@@ -157,7 +157,7 @@ def make_contest(halving: Halving | None, job: Job, extractor: Extractor) -> Con
             return measure_item(outcome.item, rounded)[halving.by]
         return math.nan
 
-    pools = {number: (item.content, item.styles, item.shares) for number, item in enumerate(job.items)}
+    pools = {number: pool_of(item) for number, item in enumerate(job.items)}
     return Contest(halving, pools, judge)
 
 

@@ -48,6 +48,11 @@ def test_a_share_of_the_items_is_kept():
         assert Halving(0.1).num_kept(count) == -(-count // 10)
 
 
+def test_each_round_has_the_items_that_the_one_before_keeps():
+    assert Halving(1 / 3).rounds(9, 81) == [(9, 9), (3, 27), (1, 81)]
+    assert Halving(1 / 2, at=(3,)).rounds(5, 2) == [(5, 2)]
+
+
 def test_the_best_are_first_whichever_way_is_better():
     values = {0: 0.5, 1: 3.0, 2: math.nan, 3: 1.2, 4: 0.5}
     better = {name: metric.better for name, metric in METRICS.items()}
