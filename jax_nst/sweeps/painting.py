@@ -69,12 +69,14 @@ class BatchPainter:
         items: Mapping[int, Item],
         plans: Mapping[Level, Plan],
         plan_last: Callable[[int], Mapping[Level, Plan]],
+        saved: Callable[[], Snapshot | None],
         hooks: engine.Hooks,
         items_done: int,
         num_items: int,
     ) -> None:
-        """`plan_last` gives the plan of the last level for batches of another size."""
-        self._spec, self._items, self._hooks = spec, items, hooks
+        """`plan_last` gives the plan of the last level for batches of another size, and `saved` where a
+        batch goes on that has not paused."""
+        self._spec, self._items, self._saved, self._hooks = spec, items, saved, hooks
         self._plans, self._plan_last = plans, functools.cache(plan_last)
         self._smaller: dict[int, Mapping[Level, Plan]] = {}
         self._done, self._num_items = items_done, num_items
@@ -112,8 +114,12 @@ class BatchPainter:
         """Runs a batch from where its items have paused, by `runs`, to a step of the full size."""
         spec, plans = self._spec, self._smaller.get(slots, self._plans)
         plan = plans[spec.levels[-1]]
-        begin, kept = None, list[Snapshot]()
-        if runs:
+        hooks, kept = self._hooks, list[Snapshot]()
+        if until is not None:
+            hooks = hooks._replace(keep=lambda now, ends: kept.__setitem__(slice(None), [now]))
+        if not runs:
+            begin = self._saved()
+        else:
             begin = join(
                 runs,
                 level=len(spec.levels) - 1,
@@ -125,7 +131,7 @@ class BatchPainter:
             spec,
             plans.__getitem__,
             [(number, self._items[number]) for number in items],
-            hooks=self._hooks._replace(keep=lambda now, ends: kept.__setitem__(slice(None), [now])),
+            hooks=hooks,
             begin=begin,
             items_done=self._done + done,
             num_items=self._num_items,
