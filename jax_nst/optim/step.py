@@ -1,7 +1,7 @@
 """One update of the picture: a pair of pure functions, `init` and `update`."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -35,7 +35,27 @@ class Info(NamedTuple):
     """`[]`, root mean square of the step from them, in radians."""
 
 
-Update = Callable[[State, Params, Targets, LossWeights], tuple[State, Info]]
+class Controls(NamedTuple):
+    """The numbers in which steps of one program may differ."""
+
+    loss_weights: LossWeights
+    learning_rate: Any = None
+    """`[]`, of an optimizer whose `update` takes it; None: that which the optimizer was made with."""
+
+
+class Update(Protocol):
+    """Makes one evaluation of the loss and its gradient, and a step."""
+
+    def __call__(
+        self,
+        state: State,
+        params: Params,
+        targets: Targets,
+        loss_weights: LossWeights,
+        learning_rate: jax.Array | None = None,
+    ) -> tuple[State, Info]:
+        """The last two are those of `Controls`."""
+        ...
 
 
 def make_step(
@@ -49,7 +69,8 @@ def make_step(
 
     Returns:
       `init(pixels [H, W, 3]) -> State` and `update(state, params, targets, loss_weights) -> (State,
-      Info)`, which makes one evaluation of the loss and its gradient.
+      Info)`, which makes one evaluation of the loss and its gradient. It takes a `learning_rate`, too, for
+      optimizers whose own `update` takes one.
 
     Example:
       >>> import jax, jax.numpy as jnp
@@ -74,7 +95,11 @@ def make_step(
         return State(angles, opt_state, angles, jnp.asarray(jnp.inf, angles.dtype))
 
     def update(
-        state: State, params: Params, targets: Targets, loss_weights: LossWeights
+        state: State,
+        params: Params,
+        targets: Targets,
+        loss_weights: LossWeights,
+        learning_rate: jax.Array | None = None,
     ) -> tuple[State, Info]:
         # Divide by the sum of the loss weights so that squared gradients cannot overflow float32.
         total_weight = sum(loss_weights.terms.values(), jnp.zeros((), state.angles.dtype))
@@ -89,7 +114,10 @@ def make_step(
         better = value < state.best_value
         best_angles = jnp.where(better, state.angles, state.best_angles)
         best_value = jnp.where(better, value, state.best_value)
-        updates, opt_state = with_extra_args.update(grads, state.opt_state, state.angles, value=value)
+        rate = {} if learning_rate is None else {"learning_rate": learning_rate}
+        updates, opt_state = with_extra_args.update(
+            grads, state.opt_state, state.angles, value=value, **rate
+        )
         updates = jnp.asarray(updates)
         accepted = optax.tree.get(opt_state, "accepted", jnp.ones((), bool))
         info = Info(losses, accepted, jnp.sqrt(jnp.mean(jnp.square(updates))))

@@ -56,7 +56,7 @@ def plan_one(network: Network, spec: Spec, level: Level, preparation: Preparatio
     def make(remat: str) -> tuple[Plan, int]:
         programs = step_programs(objects_of(spec, level), remat)
         state = state_shapes(programs.init, level.shape)
-        arguments = network.params, {**content, **style}, item.loss_weights[level]
+        arguments = network.params, {**content, **style}, item.controls(level)
         advance, num_bytes = programs.compile_advance(state, *arguments)
         plan = Plan(level, remat, OnePicture(), network.params, preparation, programs.init, advance)
         return plan, num_bytes
@@ -148,8 +148,8 @@ def plan_many(
         programs = step_programs(objects_of(spec, level), remat, mesh)
 
         def layout(per_device: int) -> Sharded:
-            weights, rows = items[0].loss_weights[level], rows_needed(items, per_device)
-            return Sharded(mesh, programs, targets, weights, level.shape, per_device, *rows)
+            controls, rows = items[0].controls(level), rows_needed(items, per_device)
+            return Sharded(mesh, programs, targets, controls, level.shape, per_device, *rows)
 
         def compile_(per_device: int) -> tuple[Advance, int]:
             arguments = layout(per_device).abstract(network.params)

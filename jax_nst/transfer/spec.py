@@ -1,11 +1,13 @@
 """Config -> Spec: every setting resolved once, into records that are hashable and look nothing up.
 
 Compiled programs are keyed by parts of a `Spec`, and a sweep groups its items by it. What may differ
-between the items of one program, such as loss weights, is an argument and not part of the `Spec`.
+between the items of one program, such as loss weights and learning rates, is an argument and not part of
+the `Spec`.
 """
 
 import dataclasses
 import math
+from typing import Any
 
 import optax
 
@@ -13,7 +15,7 @@ from jax_nst.images import crop_shape, fit_size
 from jax_nst.losses import PIXELS, LossWeights, Term
 from jax_nst.models.extractor import Extractor
 from jax_nst.models.partition import REMATS
-from jax_nst.optim import make_optimizer
+from jax_nst.optim import OPTIMIZERS, make_optimizer
 from jax_nst.runtime.platform import Platform
 from jax_nst.transfer.config import DEFAULT_SIZE, Config
 from jax_nst.transfer.masks import Regions, load_regions
@@ -55,7 +57,7 @@ class Spec:
     Attributes:
       extractor: where the features come from.
       levels: coarse to fine; the last one paints the picture itself.
-      optimizer: of the angles of the pixels.
+      optimizer: of the angles of the pixels; a named one gets the learning rate as an argument.
       remats: choices of `partition.REMATS`, the most wanted first; the first that fits is taken.
       tolerance: stop when `config.PATIENCE` steps have lowered the loss by no more than this share, if > 0.
       save_every: chunks of steps end at multiples of this; 0: anywhere.
@@ -135,9 +137,16 @@ def resolve_level_weights(config: Config, spec: Spec) -> dict[Level, LossWeights
 
 def _optimizer(config: Config) -> optax.GradientTransformation:
     if isinstance(config.optimizer, str):
-        settings = {"pairs_dtype": config.lbfgs_pairs} if config.optimizer == "lbfgs" else {}
-        return make_optimizer(config.optimizer, learning_rate=config.learning_rate, **settings)
+        settings: Any = {"pairs_dtype": config.lbfgs_pairs} if config.optimizer == "lbfgs" else {}
+        return make_optimizer(config.optimizer, **settings)
     return config.optimizer
+
+
+def learning_rate_of(config: Config) -> float | None:
+    """That of a named optimizer; None for one that brings its own."""
+    if not isinstance(config.optimizer, str):
+        return None
+    return OPTIMIZERS[config.optimizer][1] if config.learning_rate is None else config.learning_rate
 
 
 def picture_size(config: Config, shape: tuple[int, ...]) -> int:
