@@ -49,5 +49,5 @@ def make_problem(network: Network, content: np.ndarray, style: np.ndarray, confi
     sources = [[Source(pixels.shape, lambda x=pixels: x)] for pixels in (content, style)]
     prepared = Preparation(network, level, spec.platform, *sources, fetch=lambda x: x).prepare(item)
     targets = {**prepared.content, **prepared.style}
-    arguments = network.params, targets, prepared.loss_weights
+    arguments = network.params, targets, prepared.controls.loss_weights
     return Problem(objects_of(spec, level), prepared.start, arguments)

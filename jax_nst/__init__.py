@@ -38,8 +38,8 @@ from jax_nst.sweeps.grid import Grid as Grid
 from jax_nst.sweeps.halving import Halving as Halving
 from jax_nst.sweeps.merging import merge_sweeps as merge_sweeps
 from jax_nst.sweeps.ranges import Range as Range
-from jax_nst.sweeps.sweep import SweepItem as SweepItem
-from jax_nst.sweeps.sweep import SweepResult as SweepResult
+from jax_nst.sweeps.results import SweepItem as SweepItem
+from jax_nst.sweeps.results import SweepResult as SweepResult
 from jax_nst.sweeps.sweep import iterate_sweep as iterate_sweep
 from jax_nst.sweeps.sweep import sweep as sweep
 from jax_nst.transfer.checkpoint import Checkpoint as Checkpoint

@@ -113,7 +113,7 @@ def _run(values: Mapping[str, Any], job: Job, batch: int | None, halving: Halvin
     if values["distributed"]:
         distributed.initialize(values["coordinator_address"], values["num_processes"], values["process_id"])
     if values["plan"]:
-        return show_plan(values, job, batch)
+        return show_plan(values, job, batch, halving)
     return run_job(values, job, batch, halving) if several else transfer(values, job)
 
 

@@ -8,6 +8,7 @@ from jax_nst.optim.optimizers import OPTIMIZERS as OPTIMIZERS
 from jax_nst.optim.optimizers import PAIRS as PAIRS
 from jax_nst.optim.optimizers import make_optimizer as make_optimizer
 from jax_nst.optim.precondition import precondition as precondition
+from jax_nst.optim.step import Controls as Controls
 from jax_nst.optim.step import Info as Info
 from jax_nst.optim.step import State as State
 from jax_nst.optim.step import Update as Update

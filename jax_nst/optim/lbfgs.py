@@ -67,7 +67,7 @@ def guarded_lbfgs(
     and keeps every pair. Lengths are root mean squares over the variables: the same at every size.
 
     Args:
-      learning_rate: factor of every step.
+      learning_rate: factor of every step; `update` takes another as `learning_rate`.
       memory_size: pairs that are kept, two arrays of the size of the variables each.
       first_step: length of the first step.
       longest_step: length above which a step is cut; of angles, a longer step wraps around the sine.
@@ -106,6 +106,7 @@ def guarded_lbfgs(
         params: jax.Array | None = None,
         *,
         value: jax.Array,
+        learning_rate: jax.Array | float = learning_rate,
         **extra_args: object,
     ) -> tuple[jax.Array, GuardedState]:
         del extra_args

@@ -4,15 +4,34 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import optax
 
 from jax_nst.optim.lbfgs import guarded_lbfgs
 from jax_nst.optim.precondition import precondition
 
 
-def _adam(learning_rate: float) -> optax.GradientTransformation:
+def _adam(learning_rate: float, *, unit: float = 1.0) -> optax.GradientTransformationExtraArgs:
+    """A step of the rate 1 is `unit` radians."""
     # A constant rate: a schedule that lowers it ends at a higher loss.
-    return optax.adam(learning_rate, b1=0.9, b2=0.99)
+    return optax.chain(optax.scale_by_adam(b1=0.9, b2=0.99), _scale_by_rate(learning_rate, unit))
+
+
+def _scale_by_rate(learning_rate: float, unit: float) -> optax.GradientTransformationExtraArgs:
+    """As `optax.scale_by_learning_rate`, but `update` takes another rate."""
+
+    def update(
+        updates: jax.Array,
+        state: optax.EmptyState,
+        params: jax.Array | None = None,
+        *,
+        learning_rate: jax.Array | float = learning_rate,
+        **extra_args: object,
+    ) -> tuple[jax.Array, optax.EmptyState]:
+        del params, extra_args
+        return -unit * learning_rate * updates, state
+
+    return optax.GradientTransformationExtraArgs(optax.init_empty_state, update)  # pyright: ignore
 
 
 OPTIMIZERS: dict[str, tuple[Callable[..., optax.GradientTransformation], float]] = {
@@ -35,7 +54,8 @@ def make_optimizer(
 
     Args:
       name: one of `OPTIMIZERS`: `lbfgs`, or `adam` (Kingma and Ba 2015, arXiv:1412.6980).
-      learning_rate: None for the optimizer's own.
+      learning_rate: None for the optimizer's own; its `update` takes another as `learning_rate`, which
+        may be traced.
       **settings: more arguments of the transformation, such as `pairs_dtype` of `guarded_lbfgs`.
 
     Raises:

@@ -1,7 +1,7 @@
 """One update of the picture: a pair of pure functions, `init` and `update`."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -35,10 +35,33 @@ class Info(NamedTuple):
     """`[]`, root mean square of the step from them, in radians."""
 
 
+class Controls(NamedTuple):
+    """The numbers in which steps of one program may differ."""
+
+    loss_weights: LossWeights
+    learning_rate: Any = None
+    """`[]`, of an optimizer whose `update` takes it; None: that which the optimizer was made with."""
+
+
+class Update(Protocol):
+    """Makes one evaluation of the loss and its gradient, and a step."""
+
+    def __call__(
+        self,
+        state: State,
+        params: Params,
+        targets: Targets,
+        loss_weights: LossWeights,
+        learning_rate: jax.Array | None = None,
+    ) -> tuple[State, Info]:
+        """The last two are those of `Controls`."""
+        ...
+
+
 Init = Callable[[jax.Array], State]
-Update = Callable[[State, Params, Targets, LossWeights], tuple[State, Info]]
-Move = Callable[[State, jax.Array, jax.Array, Losses], tuple[State, Info]]
-"""`(state, value [], gradient of the angles [H, W, 3], losses) -> (State, Info)`."""
+"""`(pixels [H, W, 3]) -> State`."""
+Move = Callable[..., tuple[State, Info]]
+"""`(state, value [], gradient of the angles [H, W, 3], losses, learning rate or None) -> (State, Info)`."""
 
 
 def make_step(objective: Objective, optimizer: optax.GradientTransformation) -> tuple[Init, Update]:
@@ -50,7 +73,8 @@ def make_step(objective: Objective, optimizer: optax.GradientTransformation) -> 
 
     Returns:
       `init(pixels [H, W, 3]) -> State` and `update(state, params, targets, loss_weights) -> (State,
-      Info)`, which makes one evaluation of the loss and its gradient.
+      Info)`, which makes one evaluation of the loss and its gradient. It takes a `learning_rate`, too, for
+      optimizers whose own `update` takes one.
 
     Example:
       >>> import jax, jax.numpy as jnp
@@ -68,14 +92,18 @@ def make_step(objective: Objective, optimizer: optax.GradientTransformation) -> 
     init, move = make_move(optimizer)
 
     def update(
-        state: State, params: Params, targets: Targets, loss_weights: LossWeights
+        state: State,
+        params: Params,
+        targets: Targets,
+        loss_weights: LossWeights,
+        learning_rate: jax.Array | None = None,
     ) -> tuple[State, Info]:
         def of_angles(angles: jax.Array) -> tuple[jax.Array, Losses]:
             total, losses = objective(to_pixels(angles), params, targets, loss_weights)
             return unit_scale(loss_weights) * total, losses
 
         (value, losses), grads = jax.value_and_grad(of_angles, has_aux=True)(state.angles)
-        return move(state, value, grads, losses)
+        return move(state, value, grads, losses, learning_rate)
 
     return init, update
 
@@ -108,12 +136,21 @@ def make_move(optimizer: optax.GradientTransformation) -> tuple[Init, Move]:
         opt_state = jax.tree.map(lambda x: jnp.asarray(x).astype(jnp.asarray(x).dtype), opt_state)
         return State(angles, opt_state, angles, jnp.asarray(jnp.inf, angles.dtype))
 
-    def move(state: State, value: jax.Array, grads: jax.Array, losses: Losses) -> tuple[State, Info]:
+    def move(
+        state: State,
+        value: jax.Array,
+        grads: jax.Array,
+        losses: Losses,
+        learning_rate: jax.Array | None = None,
+    ) -> tuple[State, Info]:
         # A comparison with NaN is false, so it is never the best.
         better = value < state.best_value
         best_angles = jnp.where(better, state.angles, state.best_angles)
         best_value = jnp.where(better, value, state.best_value)
-        updates, opt_state = with_extra_args.update(grads, state.opt_state, state.angles, value=value)
+        rate = {} if learning_rate is None else {"learning_rate": learning_rate}
+        updates, opt_state = with_extra_args.update(
+            grads, state.opt_state, state.angles, value=value, **rate
+        )
         updates = jnp.asarray(updates)
         accepted = optax.tree.get(opt_state, "accepted", jnp.ones((), bool))
         info = Info(losses, accepted, jnp.sqrt(jnp.mean(jnp.square(updates))))

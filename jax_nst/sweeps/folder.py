@@ -9,16 +9,15 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jax_nst.images import save_image
 from jax_nst.runtime import distributed
 from jax_nst.runtime.files import FileError
 from jax_nst.runtime.locking import locked
 from jax_nst.runtime.platform import current_platform
-from jax_nst.sweeps.checkpoints import open_checkpoint
+from jax_nst.sweeps.checkpoints import open_checkpoint, remove_outlived
 from jax_nst.sweeps.commands import write_command
 from jax_nst.sweeps.entries import Entries, Entry, loss_names
 from jax_nst.sweeps.halving import Halving
-from jax_nst.sweeps.inputs import agreed_sources, load_picture_of
+from jax_nst.sweeps.inputs import agreed_sources
 from jax_nst.sweeps.job import CHECKPOINT, Job
 from jax_nst.sweeps.keys import identify_pictures
 from jax_nst.sweeps.live import LivePage
@@ -26,6 +25,7 @@ from jax_nst.sweeps.measuring import Measures, measure_files, read_measures, wri
 from jax_nst.sweeps.opening import Opened, open_folder
 from jax_nst.sweeps.painting import make_contest_in
 from jax_nst.sweeps.parquet import write_parquet
+from jax_nst.sweeps.picture_files import save_pictures
 from jax_nst.sweeps.records import Record, write_batch
 from jax_nst.sweeps.report import make_report, save_inputs
 from jax_nst.sweeps.settings import compare_processes, describe_job
@@ -36,8 +36,6 @@ from jax_nst.transfer.checkpoint import Checkpoint, Store
 from jax_nst.transfer.engine import Hooks
 from jax_nst.transfer.network import Network
 from jax_nst.transfer.outcome import Outcome, Status
-from jax_nst.transfer.provenance import for_json, named_styles, of_outcome, without_folders
-from jax_nst.transfer.transfer import describe
 
 
 def run_in_folder(
@@ -95,17 +93,18 @@ def run_in_folder(
                 painted = {record.file for record in opened.records.values()}
                 measures = {file: found[file] for file in found if file in painted}
                 write_command(folder, command)
-        sweep = _agreed(folder, job, network, description, opened)
+        checkpoint = checkpoint or Checkpoint(folder / CHECKPOINT)
+        sweep = _agreed(folder, job, network, description, checkpoint, opened)
         records = {key: opened.records[key] for key in sweep.keys if key in opened.records}
         rows = distributed.object_of_first(make_rows(sweep.entries, opened.records, measures))
         # Before the first batch, what an earlier run left unmeasured.
         measure_new = functools.partial(_measure, sweep, measures, rows, hooks.stop)
         measure_new([key for key in records if records[key].file not in measures] if measure else [])
-        contest = make_contest_in(folder, halving, sweep.job, network.extractor, _by_number(sweep, records))
-        store, begun = None, None
+        options: Any = {"keys": sweep.keys, "records": _by_number(sweep, records)}
+        contest = make_contest_in(folder, halving, sweep.job, network.extractor, **options)
+        todo, store, begun = _todo(sweep, records), None, None
         if contest is None:
-            store, begun = open_checkpoint(checkpoint or Checkpoint(folder / CHECKPOINT), sweep.keys)
-        todo = _todo(sweep, records)
+            store, begun = open_checkpoint(sweep.checkpoint, sweep.keys, todo)
         with distributed.errors_of_all(), _naming_resume(folder):
             live = LivePage(folder, sweep.entries, len(todo)) if distributed.is_first() else None
         batches = run_sweep(
@@ -153,17 +152,23 @@ class _Sweep(NamedTuple):
     """Of these, and of the items outside."""
     description: dict[str, Any]
     """See `describe_job`."""
+    checkpoint: Checkpoint
 
 
 def _agreed(
-    folder: Path, job: Job, network: Network, description: dict[str, Any], opened: Opened
+    folder: Path,
+    job: Job,
+    network: Network,
+    description: dict[str, Any],
+    checkpoint: Checkpoint,
+    opened: Opened,
 ) -> _Sweep:
     """The sweep with what the first process has found in the folder, and with the names of files there."""
     found = distributed.object_of_first({key: list(entry) for key, entry in opened.entries.items()})
     entries = {key: Entry(*entry) for key, entry in found.items()}
     keys = [key for key, entry in entries.items() if entry.item is not None]
     job = job._replace(files=[entries[key].file for key in keys])
-    return _Sweep(folder, job, network, keys, entries, description)
+    return _Sweep(folder, job, network, keys, entries, description, checkpoint)
 
 
 def _keep_batch(
@@ -174,17 +179,18 @@ def _keep_batch(
     rows: dict[str, dict[str, Any]],
 ) -> dict[str, Record]:
     """Writes what a batch has come to, and adds to the rows of the table; returns its records."""
-    saved, problem = _save_pictures(sweep, outcomes)
+    names = [sweep.entries[key].losses for key in sweep.keys]
+    arguments = sweep.folder, sweep.job, sweep.network, sweep.description, names
+    saved, problem = save_pictures(*arguments, outcomes)
     chosen_entries = [sweep.entries[sweep.keys[item]] for item in chosen]
-    names = loss_names(chosen_entries)
     evaluations = 1 + max((entry.steps for entry in chosen_entries), default=0)
-    everyones = gather_outcomes(chosen, saved, evaluations, names)
+    everyones = gather_outcomes(chosen, saved, evaluations, loss_names(chosen_entries))
     new = {
         sweep.keys[outcome.item]: Record(
             outcome,
             slots,
             min(slots, jax.device_count()),
-            tuple(sweep.entries[sweep.keys[outcome.item]].losses),
+            tuple(names[outcome.item]),
             sweep.job.files[outcome.item],
         )
         for outcome in everyones
@@ -237,7 +243,10 @@ def _finish(
         store.wait()
     if not distributed.is_first():
         return
-    if not _left(sweep, records):
+    left = _left(sweep, records)
+    if store is None:  # an earlier run may have left a state
+        remove_outlived(sweep.checkpoint, sweep.keys, left)
+    if not left:
         write_command(sweep.folder, None)
     if records:
         write_results(sweep.folder, sweep.entries, rows)
@@ -274,35 +283,6 @@ def _by_number(sweep: _Sweep, records: Mapping[str, Record]) -> dict[int, Record
         for number, key in enumerate(sweep.keys)
         if (record := records.get(key))
     }
-
-
-def _save_pictures(sweep: _Sweep, outcomes: Sequence[Outcome]) -> tuple[list[Outcome], FileError | None]:
-    """Saves the pictures of a batch; returns the outcomes to record, and why one could not be saved."""
-    saved, problem = [], None
-    for outcome in outcomes:
-        if outcome.status is Status.STOPPED and not any(len(trace.losses) > 1 for trace in outcome.traces):
-            continue  # no step was made: the picture is still its start
-        try:
-            _save_picture(sweep, outcome)
-            saved.append(outcome._replace(pixels=None, traces=()))
-        except FileError as error:
-            problem = problem or error
-    return saved, problem
-
-
-def _save_picture(sweep: _Sweep, outcome: Outcome) -> None:
-    if outcome.pixels is None:
-        return
-    job, item = sweep.job, sweep.job.items[outcome.item]
-    content = load_picture_of(job, job.contents[item.content], item.config)
-    styles = named_styles([sweep.description["styles"][index] for index in item.styles])
-    settings = {
-        **describe(sweep.network, item.config, content.pixels.shape, item.shares),
-        "inputs": {"content": sweep.description["contents"][item.content], **styles},
-        "run": of_outcome(outcome, sweep.entries[sweep.keys[outcome.item]].losses),
-    }
-    path = sweep.folder / job.files[outcome.item]
-    save_image(path, outcome.pixels, alpha=content.alpha, settings=for_json(without_folders(settings)))
 
 
 @contextlib.contextmanager

@@ -1,10 +1,12 @@
 """Reading the tables of a sweep back, with types: `results.csv` and `history.npz`."""
 
+import contextlib
 import csv
 import io
 import os
 import re
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -89,18 +91,45 @@ def read_columns(folder: Path) -> dict[str, Column]:
     Raises:
       FileError: the folder holds no sweep, or the table cannot be read.
     """
+    texts = read_texts(folder, needed=(*_INTEGERS, "file", "status"))
+    if not texts and not (folder / SETTINGS).exists():
+        raise FileError(f"{folder}: holds no sweep; name the folder of one")
+    texts = texts or {name: [] for name in (*_INTEGERS, "seconds", "file", "status")}
+    with _told(folder / RESULTS):
+        return {name: _typed(name, of_column) for name, of_column in texts.items()}
+
+
+def read_texts(folder: Path, *, needed: Sequence[str] = ()) -> dict[str, list[str]]:
+    """The columns of `results.csv` as they are written; none if no batch has ended yet.
+
+    Items outside the grid come last. Cells that a row lacks are empty.
+
+    Args:
+      folder: of a sweep.
+      needed: columns that the table must have, even without rows.
+
+    Raises:
+      FileError: the table cannot be read.
+    """
     path = folder / RESULTS
-    try:
-        head, *rows = csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline=""), strict=True)
-        if not {*_INTEGERS, "file", "status"} <= set(head):
+    if not path.exists():
+        return {}
+    with _told(path):
+        text = io.StringIO(path.read_text(encoding="utf-8-sig"), newline="")
+        table = csv.DictReader(text, strict=True)
+        names = list(table.fieldnames or ())
+        if not set(needed) <= set(names):
             raise ValueError("other columns")
-        columns = zip(*rows, strict=True) if rows else [()] * len(head)
-        return {name: _typed(name, texts) for name, texts in zip(head, columns, strict=True)}
-    except FileNotFoundError as error:
-        if (folder / SETTINGS).exists():
-            return {name: _typed(name, []) for name in (*_INTEGERS, "seconds", "file", "status")}
-        raise FileError(f"{folder}: holds no sweep; name the folder of one") from error
-    except (OSError, ValueError, csv.Error) as error:
+        rows = sorted(table, key=lambda row: int(row["item"] or sys.maxsize))
+        return {name: [row[name] or "" for row in rows] for name in names}
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Says in a sentence that a table cannot be read."""
+    try:
+        yield
+    except (OSError, ValueError, LookupError, csv.Error) as error:
         raise FileError(
             f"{path}: cannot be read, or is no table of a sweep; delete it and go on with --resume"
         ) from error

@@ -1,24 +1,20 @@
 """Early halving: the worst items of a sweep end early."""
 
 import dataclasses
-import json
 import math
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Hashable, Mapping, Sequence
 
 from jax_nst.metrics import METRICS
 from jax_nst.runtime.values import as_real, as_whole
 from jax_nst.sweeps.grid import GridItem
-from jax_nst.sweeps.job import BATCHES, Job
-from jax_nst.sweeps.records import write_file
 from jax_nst.transfer.outcome import Outcome, Status
-from jax_nst.transfer.provenance import for_json
 
 TOTAL = "total"
 """Name of the loss, which items may be compared by instead of a measure."""
 
-_FILE = "halving.json"
+Values = dict[int, dict[int, float]]
+"""Step -> item -> its value there of what items are compared by."""
+
 _LOSS_WEIGHTS = ("content_weight", "style_weight", "tv_weight", "style_layer_weights", "recipe")
 
 
@@ -70,6 +66,14 @@ class Halving:
         """How many of so many items go on."""
         return math.ceil(self.keep * count - 1e-9)  # a third of nine is three
 
+    def rounds(self, count: int, steps: int) -> list[tuple[int, int]]:
+        """How many of so many items are run to which step, in order, if each reaches its steps."""
+        found = []
+        for step in (*self.steps_of(steps), steps):
+            found.append((count, step))
+            count = self.num_kept(count)
+        return found
+
     def ranked(self, values: Mapping[int, float]) -> list[int]:
         """The items by their values, the best first; NaN comes last."""
         better = METRICS[self.by].better if self.by in METRICS else "lower"
@@ -80,6 +84,11 @@ class Halving:
             return (True, 0.0, item) if math.isnan(bad) else (False, bad, item)
 
         return sorted(values, key=badness)
+
+
+def pool_of(item: GridItem) -> Hashable:
+    """Items of one key are compared with each other, if they share a program, too."""
+    return item.content, item.styles, item.shares
 
 
 def check_halving(halving: Halving, items: Sequence[GridItem]) -> None:
@@ -101,30 +110,3 @@ def halted(outcome: Outcome, halving: Halving, step: int, rank: int, count: int)
     """The outcome of an item that ends at a step; `rank` is its place among the `count` that reached it."""
     message = f"{Status.HALTED.value} at step {step}, rank {rank} of {count} by {halving.by}"
     return outcome._replace(status=Status.HALTED, message=message)
-
-
-Values = dict[int, dict[int, float]]
-"""Step -> item -> its value there of what items are compared by."""
-
-
-def write_values(folder: Path, job: Job, halving: Halving, values: Values) -> None:
-    """Keeps the values of items beside the records of a sweep, so that what is decided stays decided."""
-    by_file: dict[str, dict[int, float]] = {}
-    for step, of_step in values.items():
-        for item, value in of_step.items():
-            by_file.setdefault(job.files[item], {})[step] = value
-    found = {"by": halving.by, "values": for_json(by_file)}
-    write_file(folder / BATCHES / _FILE, json.dumps(found, indent=1).encode())
-
-
-def read_values(folder: Path, job: Job, halving: Halving, items: Sequence[int]) -> Values:
-    """What `write_values` wrote of some items; nothing if that cannot be read, or is another measure."""
-    values: Values = {}
-    try:
-        found: Any = json.loads((folder / BATCHES / _FILE).read_text(encoding="utf-8"))
-        for item in items if found["by"] == halving.by else ():
-            for step, value in found["values"].get(job.files[item], {}).items():
-                values.setdefault(int(step), {})[item] = math.nan if value is None else float(value)
-    except (OSError, ValueError, TypeError, LookupError, AttributeError):
-        return {}
-    return values

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from jax_nst.runtime.files import FileError
 from jax_nst.runtime.locking import locked
+from jax_nst.sweeps.decisions import Decisions, join_decisions, read_decisions, write_decisions
 from jax_nst.sweeps.entries import Entries, cell, outside, read_entries, varied, write_entries
 from jax_nst.sweeps.grid import SETTINGS
 from jax_nst.sweeps.job import INPUTS, RESULTS
@@ -29,14 +30,15 @@ class _Folder(NamedTuple):
     records: Records
     """Of items that have a picture."""
     measures: dict[str, Measures]
+    decisions: Decisions
 
 
 def merge_sweeps(folders: Sequence[str | os.PathLike[str]], into: str | os.PathLike[str]) -> None:
     """Adds to the sweep in one folder what others have beside it, and writes its tables and report again.
 
-    Pictures, losses and measures are copied; nothing is painted. Items that are equal, in settings and in
-    the contents of their images, become one: the one whose run came to its end or made more steps, else the
-    first. The other folders stay as they are.
+    Pictures, losses, measures and what early halving has decided are copied; nothing is painted. Items that
+    are equal, in settings and in the contents of their images, become one: the one whose run came to its
+    end or made more steps, else the first. The other folders stay as they are.
 
     Args:
       folders: of the other sweeps.
@@ -93,7 +95,7 @@ def _read(path: Path) -> _Folder:
         for key, record in merged(batches).items()
         if record.has_picture and (path / record.file).is_file()
     }
-    return _Folder(path, settings, read_entries(path), painted, read_measures(path))
+    return _Folder(path, settings, read_entries(path), painted, read_measures(path), read_decisions(path))
 
 
 def _open(target: Path, first: _Folder) -> _Folder:
@@ -102,7 +104,7 @@ def _open(target: Path, first: _Folder) -> _Folder:
         return _read(target)
     check_unused(target, [record.file for record in first.records.values()])
     write_settings(target, first.settings)
-    return _Folder(target, first.settings, {}, {}, {})
+    return _Folder(target, first.settings, {}, {}, {}, {})
 
 
 def _check_alike(there: _Folder, source: _Folder) -> None:
@@ -154,6 +156,7 @@ def _add(there: _Folder, source: _Folder) -> _Folder:
         entries=entries,
         records=there.records | records,
         measures=measures,
+        decisions=join_decisions(there.decisions, source.decisions),
     )
 
 
@@ -226,6 +229,8 @@ def _write(there: _Folder) -> None:
     write_settings(there.path, now, instead_of=before)
     if there.measures:
         write_measures(there.path, there.measures)
+    if there.decisions:
+        write_decisions(there.path, there.decisions)
     write_results(there.path, entries, make_rows(entries, there.records, there.measures))
     write_parquet(there.path)
     write_history(there.path, entries, there.records)

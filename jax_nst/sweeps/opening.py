@@ -17,8 +17,8 @@ from jax_nst.sweeps.records import Record, Records, batch_files, merged, read_ba
 from jax_nst.sweeps.settings import (
     FORMAT,
     changed_picture,
-    describe_job,
     difference,
+    known_digests,
     read_settings,
     with_known_digests,
     write_settings,
@@ -77,8 +77,9 @@ def open_folder(
         )
     check_format(folder, before)
     found = read_entries(folder)
-    pictures = with_known_digests(pictures, before)
-    description = describe_job(job, network, pictures)
+    fill = known_digests(before)
+    pictures = {path: fill(identity) for path, identity in pictures.items()}
+    description = with_known_digests(description, before)
     keys = item_keys(job, network, pictures)
     if found or batch_files(folder):
         _check_extends(folder, job, keys, description, before, found)

@@ -14,7 +14,8 @@ from jax_nst.images import quantize
 from jax_nst.models.extractor import Extractor
 from jax_nst.runtime import distributed
 from jax_nst.runtime.memory import available_memory
-from jax_nst.sweeps.halving import TOTAL, Halving, Values, check_halving, read_values, write_values
+from jax_nst.sweeps.decisions import of_values, read_decisions, to_values, write_decisions
+from jax_nst.sweeps.halving import TOTAL, Halving, Values, check_halving, pool_of
 from jax_nst.sweeps.job import Job
 from jax_nst.sweeps.measuring import make_measure
 from jax_nst.sweeps.records import Record
@@ -68,12 +69,14 @@ class BatchPainter:
         items: Mapping[int, Item],
         plans: Mapping[Level, Plan],
         plan_last: Callable[[int], Mapping[Level, Plan]],
+        saved: Callable[[], Snapshot | None],
         hooks: engine.Hooks,
         items_done: int,
         num_items: int,
     ) -> None:
-        """`plan_last` gives the plan of the last level for batches of another size."""
-        self._spec, self._items, self._hooks = spec, items, hooks
+        """`plan_last` gives the plan of the last level for batches of another size, and `saved` where a
+        batch goes on that has not paused."""
+        self._spec, self._items, self._saved, self._hooks = spec, items, saved, hooks
         self._plans, self._plan_last = plans, functools.cache(plan_last)
         self._smaller: dict[int, Mapping[Level, Plan]] = {}
         self._done, self._num_items = items_done, num_items
@@ -111,8 +114,12 @@ class BatchPainter:
         """Runs a batch from where its items have paused, by `runs`, to a step of the full size."""
         spec, plans = self._spec, self._smaller.get(slots, self._plans)
         plan = plans[spec.levels[-1]]
-        begin, kept = None, list[Snapshot]()
-        if runs:
+        hooks, kept = self._hooks, list[Snapshot]()
+        if until is not None:
+            hooks = hooks._replace(keep=lambda now, ends: kept.__setitem__(slice(None), [now]))
+        if not runs:
+            begin = self._saved()
+        else:
             begin = join(
                 runs,
                 level=len(spec.levels) - 1,
@@ -124,7 +131,7 @@ class BatchPainter:
             spec,
             plans.__getitem__,
             [(number, self._items[number]) for number in items],
-            hooks=self._hooks._replace(keep=lambda now, ends: kept.__setitem__(slice(None), [now])),
+            hooks=hooks,
             begin=begin,
             items_done=self._done + done,
             num_items=self._num_items,
@@ -156,12 +163,17 @@ def make_contest(halving: Halving | None, job: Job, extractor: Extractor) -> Con
             return measure_item(outcome.item, rounded)[halving.by]
         return math.nan
 
-    pools = {number: (item.content, item.styles, item.shares) for number, item in enumerate(job.items)}
+    pools = {number: pool_of(item) for number, item in enumerate(job.items)}
     return Contest(halving, pools, judge)
 
 
 def make_contest_in(
-    folder: Path, halving: Halving | None, job: Job, extractor: Extractor, records: Mapping[int, Record]
+    folder: Path,
+    halving: Halving | None,
+    job: Job,
+    extractor: Extractor,
+    keys: Sequence[str],
+    records: Mapping[int, Record],
 ) -> Contest | None:
     """The same of a sweep in a folder, which goes on with what an earlier run has decided.
 
@@ -170,6 +182,7 @@ def make_contest_in(
       halving: see `make_contest`, and so are the next two.
       job: the same.
       extractor: the same.
+      keys: of the items of the job.
       records: of the items that an earlier run has reached.
 
     Raises:
@@ -178,13 +191,20 @@ def make_contest_in(
     contest = make_contest(halving, job, extractor)
     if contest is None or halving is None:
         return None
-    values = read_values(folder, job, halving, list(records))
+    decisions, key_of = read_decisions(folder), dict(enumerate(keys))
+    values = to_values(decisions.get(halving.by, {}), {item: key_of[item] for item in records})
     reached = {
         item: record.outcome
         for item, record in records.items()
         if record.outcome.status is Status.STOPPED and any(item in of_step for of_step in values.values())
     }
-    save = functools.partial(write_values, folder, job, halving, values)
+    in_grid = set(keys)
+    outside = {key: x for key, x in decisions.get(halving.by, {}).items() if key not in in_grid}
+
+    def save() -> None:
+        now = {halving.by: outside | of_values(values, key_of)}
+        write_decisions(folder, decisions | now)
+
     return dataclasses.replace(contest, values=values, save=save, reached=reached)
 
 

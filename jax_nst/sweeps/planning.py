@@ -6,8 +6,10 @@ run, whose compilation cache it fills; other sizes are scaled by their pixels.
 """
 
 import dataclasses
+import itertools
 import math
 import time
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,8 +19,10 @@ import numpy as np
 
 from jax_nst.runtime.memory import memory_limit
 from jax_nst.runtime.platform import current_platform
+from jax_nst.sweeps.costs import Rounds, Trial, num_evaluations, rounds_of, seconds_of
 from jax_nst.sweeps.frames import read_columns
 from jax_nst.sweeps.grid import GridItem
+from jax_nst.sweeps.halving import Halving
 from jax_nst.sweeps.inputs import agreed_sources
 from jax_nst.sweeps.job import SETTINGS, Job
 from jax_nst.sweeps.keys import item_keys
@@ -46,22 +50,14 @@ class Forecast(NamedTuple):
     """What would fail, and how many pictures."""
 
 
-class Trial(NamedTuple):
-    """A few steps of a batch, timed."""
-
-    shape: tuple[int, int]
-    """(height, width) of its pictures."""
-    slots: int
-    """Pictures at once."""
-    step_seconds: float
-    """Of one step of the batch."""
-    setup_seconds: float
-    """Compiling, or reading the program from the cache, and the targets."""
-    num_bytes: int
-    """On each device, by XLA's analysis."""
-
-
-def forecast(job: Job, network: Network, *, batch: int | None, done: Collection[int] = ()) -> Forecast:
+def forecast(
+    job: Job,
+    network: Network,
+    *,
+    batch: int | None,
+    done: Collection[int] = (),
+    halving: Halving | None = None,
+) -> Forecast:
     """Checks every input of a sweep, or of one picture, and says what the run would take.
 
     Args:
@@ -69,6 +65,7 @@ def forecast(job: Job, network: Network, *, batch: int | None, done: Collection[
       network: the extractor with its params.
       batch: how many items at once; None for what fits and is fast; 1 for one picture.
       done: the items that are painted already.
+      halving: which items end early; those that are left are taken to compete among themselves only.
     """
     platform = current_platform()
     contents, styles, grid_items = agreed_sources(job)
@@ -86,7 +83,9 @@ def forecast(job: Job, network: Network, *, batch: int | None, done: Collection[
         items, wanted = [grid_items[x] for x in groups[spec]], set(left[spec])
         todo = [place for place, x in enumerate(groups[spec]) if x in wanted]
         trials[kind] = _try(network, contents, styles, items, todo, spec, batch)
-    lines = [_items_line(job, done), *_sizes_lines(left), *_cost_lines(left, trials)]
+    rounds = {spec: rounds_of(spec, [grid_items[x] for x in left[spec]], halving) for spec in left}
+    lines = [_items_line(job, done), *_sizes_lines(left), *_halving_lines(rounds, halving)]
+    lines += _cost_lines(rounds, trials)
     return Forecast(lines, [f"{text} ({_count(len(items))})" for text, items in problems.items()])
 
 
@@ -219,18 +218,6 @@ def _num_bytes(spec: Spec, batch: int | None) -> int:
     return next((found for found in tried if found), 0)
 
 
-def seconds_of(spec: Spec, num_items: int, trial: Trial) -> float:
-    """Time of the steps of a group, each counted by its pixels.
-
-    The empty slots of a last batch take as long as full ones; a smaller group is computed in fewer slots.
-    """
-    steps = sum(math.prod(level.shape) * (level.steps + 1) for level in spec.levels) / math.prod(
-        trial.shape
-    )
-    num_batches = math.ceil(num_items / trial.slots) if num_items > trial.slots else num_items / trial.slots
-    return steps * num_batches * trial.step_seconds
-
-
 def _items_line(job: Job, done: Collection[int]) -> str:
     varied = " x ".join(f"{name} ({len(values)})" for name, values in job.axes.items())
     line = f"{_count(len(job.items))}{f', {varied}' if varied else ''}"
@@ -248,16 +235,30 @@ def _sizes_lines(groups: Mapping[Spec, Sequence[int]]) -> list[str]:
     return [*lines[:_MOST_SIZES], f"sizes: and {more} others"] if more > 0 else lines
 
 
-def _cost_lines(groups: Mapping[Spec, Sequence[int]], trials: Mapping[Any, Trial | None]) -> list[str]:
-    known = {spec: trial for spec in groups if (trial := trials[_kind(spec)])}
+def _halving_lines(rounds: Mapping[Spec, Rounds], halving: Halving | None) -> list[str]:
+    """How many runs end after which step, and what remains of the evaluations."""
+    if halving is None or not rounds:
+        return []
+    ends: Counter[int] = Counter()
+    for of_spec in rounds.values():
+        for (count, step), (kept, _) in itertools.pairwise([*of_spec, (0, 0)]):
+            ends[step] += count - kept
+    steps = ", ".join(f"step {step} ({_count(ends[step])})" for step in sorted(ends) if ends[step])
+    now = sum(num_evaluations(spec, of_spec) for spec, of_spec in rounds.items())
+    all_of_them = (num_evaluations(spec, [(of[0][0], of[-1][1])]) for spec, of in rounds.items())
+    return [f"early halving: runs end after {steps}; {now} of {sum(all_of_them)} evaluations remain"]
+
+
+def _cost_lines(rounds: Mapping[Spec, Rounds], trials: Mapping[Any, Trial | None]) -> list[str]:
+    known = {spec: trial for spec in rounds if (trial := trials[_kind(spec)])}
     if not known:
         return []
     programs = {
-        (objects_of(spec, level), level.shape, min(len(groups[spec]), trial.slots))
+        (objects_of(spec, level), level.shape, min(rounds[spec][0][0], trial.slots))
         for spec, trial in known.items()
         for level in spec.levels
     }
-    seconds = sum(seconds_of(spec, len(groups[spec]), trial) for spec, trial in known.items())
+    seconds = sum(seconds_of(spec, rounds[spec], trial) for spec, trial in known.items())
     measured = list(dict.fromkeys(known.values()))
     most = max(measured, key=lambda trial: trial.num_bytes)
     setup = max(trial.setup_seconds for trial in measured)

@@ -1,12 +1,9 @@
 """The report of a sweep, made from its folder alone: the contact sheet and the page."""
 
 import contextlib
-import csv
 import json
 import re
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,9 +16,10 @@ from jax_nst.runtime.files import FileError, replacing
 from jax_nst.sweeps.card import Card, axes_of
 from jax_nst.sweeps.contact_sheet import contact_sheets
 from jax_nst.sweeps.entries import Entry, read_entries
+from jax_nst.sweeps.frames import read_texts
 from jax_nst.sweeps.grid import COLUMNS as VARIED
 from jax_nst.sweeps.inputs import largest
-from jax_nst.sweeps.job import INPUTS, PAGE, PROGRESS, RESULTS, SETTINGS, Job, sheet_name
+from jax_nst.sweeps.job import INPUTS, PAGE, PROGRESS, SETTINGS, Job, sheet_name
 from jax_nst.sweeps.labels import column_of, number_labels, picture_labels, safe
 from jax_nst.sweeps.page import page
 from jax_nst.sweeps.records import batch_files, read_batch
@@ -82,7 +80,8 @@ def make_report(folder: Path, *, running: str = "", axes: Mapping[str, Sequence[
       FileError: the folder holds no sweep, or its settings or table cannot be read.
     """
     sweep = _read_sweep(folder / SETTINGS)
-    rows = _read_rows(folder / RESULTS)
+    columns = read_texts(folder)
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     cards = _cards(rows, _read_curves(folder), read_entries(folder))
     thumbnails = [make_card_thumbnail(folder, card) for card in cards]
     inputs = _read_inputs(folder)
@@ -165,22 +164,6 @@ def _read_sweep(path: Path) -> _Sweep:
     except (OSError, ValueError, TypeError, LookupError) as error:
         raise FileError(
             f"{path}: cannot be read, or holds no settings of a sweep; name another folder"
-        ) from error
-
-
-def _read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of the table, those outside the grid last; none if there is no table yet."""
-    if not path.exists():
-        return []
-    try:
-        rows = csv.DictReader(StringIO(path.read_text(encoding="utf-8-sig"), newline=""))
-        return sorted(
-            ({k: v or "" for k, v in row.items() if k} for row in rows),
-            key=lambda row: int(row["item"] or sys.maxsize),
-        )
-    except (OSError, ValueError, LookupError, csv.Error) as error:
-        raise FileError(
-            f"{path}: cannot be read, or is no table of a sweep; delete it and go on with --resume"
         ) from error
 
 

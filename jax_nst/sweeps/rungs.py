@@ -1,8 +1,12 @@
-"""Rounds of early halving: all items are run to a step, and the best of them from there to the next."""
+"""Rounds of early halving: all items are run to a step, and the best of them from there to the next.
+
+A sweep without halving is one round, to the last step.
+"""
 
 import contextlib
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
@@ -50,7 +54,9 @@ class Painter(Protocol):
 class Ended(NamedTuple):
     """Items that have come to an end together."""
 
+    items: list[int]
     outcomes: list[Outcome]
+    """Of those items that are on the devices of this process."""
     slots: int
     """Of their batch."""
     stopped: bool
@@ -96,14 +102,15 @@ class Rounds:
                     painted = paint(batch, paused)
                 for outcome in painted.outcomes:
                     self.waiting.pop(outcome.item, None)
-                ended = self._ended(painted, until)
-                if painted.ended:
-                    yield Ended([*ended, *self._stopped()], painted.slots, True)
+                ended = self._ended(batch, painted, until)
+                if not painted.ended:
+                    held |= painted.pause([item for item in batch if item in self.waiting])
+                del painted  # it has the state of the batch
+                yield ended
+                if ended.stopped:
                     return
-                held |= painted.pause([item for item in batch if item in self.waiting])
-                yield Ended(ended, painted.slots, False)
             if until is not None and (late := self._halt(until)):  # measured in an earlier run
-                yield Ended(late, 0, False)
+                yield Ended([outcome.item for outcome in late], late, 0, False)
 
     @contextlib.contextmanager
     def _carried(self) -> Iterator[None]:
@@ -129,16 +136,19 @@ class Rounds:
                 batches += [(batch, slots) for batch in in_batches(chosen, slots)]
         return batches
 
-    def _ended(self, painted: Painted, until: int | None) -> list[Outcome]:
-        """Those of a batch that have ended, and others that do since they are worse."""
+    def _ended(self, batch: Sequence[int], painted: Painted, until: int | None) -> Ended:
+        """Those of a batch that have ended, and others that are worse, or are stopped with it."""
         if until is None or painted.ended:
-            ended = painted.outcomes
+            outcomes = painted.outcomes
         else:
-            ended = [outcome for outcome in painted.outcomes if not self._goes_on(outcome, until)]
+            outcomes = [outcome for outcome in painted.outcomes if not self._goes_on(outcome, until)]
             self.save()
-        over = {outcome.item for outcome in ended}
-        self.alive = [item for item in self.alive if item not in over]
-        return [*ended, *(self._halt(until) if until is not None and not painted.ended else ())]
+        over = list(batch) if until is None else [outcome.item for outcome in outcomes]
+        gone = set(over)
+        self.alive = [item for item in self.alive if item not in gone]
+        more = self._stopped() if painted.ended else self._halt(until) if until is not None else []
+        over += [outcome.item for outcome in more]
+        return Ended(over, [*outcomes, *more], painted.slots, painted.ended)
 
     def _goes_on(self, outcome: Outcome, until: int) -> bool:
         """Notes the value of an item; whether it has come to that step, and has not levelled off before."""
@@ -172,3 +182,8 @@ class Rounds:
             for outcome in self.waiting.values()
             if outcome.pixels is not None
         ]
+
+
+def one_round(items: Sequence[int]) -> Rounds:
+    """The rounds of items of which none ends early: one, to the last step."""
+    return Rounds(Halving(), (), {}, lambda outcome: math.nan, {}, lambda: None, list(items), {})

@@ -62,18 +62,26 @@ def _mask_identities(job: Job, known: Mapping[str, Identity]) -> list[dict[str, 
     ]
 
 
-def with_known_digests(pictures: Mapping[str, Identity], before: Mapping[str, Any]) -> dict[str, Identity]:
-    """The identities, where those of files that cannot be read are those of the sweep `before`.
+def known_digests(before: Mapping[str, Any]) -> Callable[[Identity], Identity]:
+    """Returns what fills in the digest that a file which cannot be read had in the sweep `before`.
 
     So what was painted from a file that is gone stays in the grid.
     """
     known = _digests([identity for name in _FILES for identity in before[name]])
-    found = dict(pictures)
-    for path, identity in pictures.items():
+
+    def fill(identity: Identity) -> Identity:
         digests = known.get(identity["name"], set()) - {None}
         if identity["sha256"] is None and len(digests) == 1:
-            found[path] = {"name": identity["name"], "sha256": digests.pop()}
-    return found
+            return {"name": identity["name"], "sha256": digests.pop()}
+        return identity
+
+    return fill
+
+
+def with_known_digests(description: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """A description of a job, where its files have the digests of `known_digests`."""
+    fill = known_digests(before)
+    return {**description, **{name: [fill(identity) for identity in description[name]] for name in _FILES}}
 
 
 def changed_picture(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

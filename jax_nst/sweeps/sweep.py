@@ -3,76 +3,33 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from jax_nst.images import as_pictures, load_image, quantize
-from jax_nst.losses import Losses
 from jax_nst.models.extractor import Params
 from jax_nst.runtime.platform import current_platform
 from jax_nst.runtime.values import as_whole, check_callback, check_type
 from jax_nst.sweeps.folder import run_in_folder
-from jax_nst.sweeps.grid import Grid, GridItem
+from jax_nst.sweeps.grid import Grid
 from jax_nst.sweeps.halving import Halving
 from jax_nst.sweeps.inputs import own_sources
 from jax_nst.sweeps.job import Job, make_job
-from jax_nst.sweeps.measuring import Measures, make_measure, read_measures, stack_measures
+from jax_nst.sweeps.measuring import Measures, make_measure, read_measures
 from jax_nst.sweeps.painting import make_contest
 from jax_nst.sweeps.points import PointsLike
 from jax_nst.sweeps.records import merged, read_batches
+from jax_nst.sweeps.results import SweepItem, SweepResult, by_name, stack
 from jax_nst.sweeps.sweeping import names_of_losses, run_sweep, spread, union_of_names
 from jax_nst.transfer.config import Config
 from jax_nst.transfer.engine import Hooks, Interrupted
 from jax_nst.transfer.network import Network, load_network
-from jax_nst.transfer.outcome import Callback, Outcome, Status, failed
-from jax_nst.transfer.pictures import PictureLike, content_shape
-from jax_nst.transfer.spec import picture_shape
+from jax_nst.transfer.outcome import Callback, Outcome
+from jax_nst.transfer.pictures import PictureLike
 
 Pictures = PictureLike | Sequence[PictureLike]
 """One picture or several, each as `stylize` takes it."""
-
-
-class SweepResult(NamedTuple):
-    """Result of a sweep: its items in the order of the grid, the last setting fastest, stacked."""
-
-    values: list[dict[str, Any]]
-    """Varied settings: a dict for each item, name -> value; an index for contents and styles."""
-    pixels: Any
-    """`[items, H, W, 3]`, the best picture of each run; a list of `[H, W, 3]` if shapes differ. Black where
-    an item failed."""
-    losses: Losses
-    """Each `[items]`, of those pictures; NaN for an item that failed, or that has no such loss."""
-    history: Losses
-    """Each `[items, steps + 1]`, at the full size; NaN where a run ended before, or has no such loss."""
-    seconds: np.ndarray
-    """`[items]`, its share of the time of its batch."""
-    status: list[Status]
-    """How the run of each item ended."""
-    messages: list[str]
-    """`ok`, or in a sentence what went wrong."""
-    measures: dict[str, np.ndarray]
-    """Name, as in `METRICS` -> `[items]`, NaN for what was not measured; empty if nothing was."""
-
-
-class SweepItem(NamedTuple):
-    """Result of one item of a sweep, as `iterate_sweep` gives it."""
-
-    item: int
-    """Its number."""
-    values: dict[str, Any]
-    """Varied settings: name -> value; an index for contents and styles."""
-    pixels: np.ndarray | None
-    """`[H, W, 3]`, the best picture of its run; None if it failed."""
-    losses: Losses
-    """Each `[]`, of that picture; NaN if it failed."""
-    history: Losses
-    """Each `[evaluations]`, at the full size."""
-    seconds: float
-    """Its share of the time of its batch."""
-    status: Status
-    message: str
-    """`ok`, or in a sentence what went wrong."""
 
 
 def sweep(
@@ -139,7 +96,7 @@ def sweep(
         options: Any = {"batch": batch, "measure": measure, "resume": resume, "halving": halving}
         rows = run_in_folder(path, job, network, **options, hooks=Hooks(callback))
         outcomes, measures = _results_in(path, rows)
-        return _stack(job, [spread(x, own[x.item], names) for x in outcomes], names, measures)
+        return stack(job, [spread(x, own[x.item], names) for x in outcomes], names, measures)
     if resume:
         raise ValueError("resume goes on with the sweep in a folder; pass that as folder")
     outcomes: list[Outcome] = []
@@ -156,10 +113,10 @@ def sweep(
         carried = getattr(error, "run", None)
         rest = carried.outcomes if isinstance(carried, Interrupted) else []
         outcomes += [spread(outcome, own[outcome.item], names) for outcome in rest]
-        error.result = _stack(job, outcomes, names, measures)  # pyright: ignore[reportAttributeAccessIssue]
+        error.result = stack(job, outcomes, names, measures)  # pyright: ignore[reportAttributeAccessIssue]
         error.add_note("The results so far are in the `result` of this exception.")
         raise
-    return _stack(job, outcomes, names, measures)
+    return stack(job, outcomes, names, measures)
 
 
 def iterate_sweep(
@@ -214,8 +171,8 @@ def iterate_sweep(
                 outcome.item,
                 item.values,
                 outcome.pixels,
-                _by_name(outcome.best, names),
-                _by_name(outcome.losses, names),
+                by_name(outcome.best, names),
+                by_name(outcome.losses, names),
                 outcome.seconds,
                 outcome.status,
                 outcome.message,
@@ -260,47 +217,3 @@ def _results_in(
         records[row["key"]].outcome._replace(item=row["item"], pixels=pixels[row["item"]]) for row in rows
     ]
     return outcomes, {row["item"]: found[row["file"]] for row in rows if row["file"] in found}
-
-
-def _stack(
-    job: Job, outcomes: Sequence[Outcome], names: Sequence[str], measures: dict[int, Measures]
-) -> SweepResult:
-    """The result of all items; one that has no outcome was not reached."""
-    items = job.items
-    found = {outcome.item: outcome for outcome in outcomes}
-    nothing = failed(-1, "", names)._replace(status=Status.STOPPED, message="not reached")
-    ordered = [found.get(index, nothing) for index in range(len(items))]
-    curves = np.full(
-        (len(items), 1 + max(item.config.steps for item in items), len(names)), np.nan, np.float32
-    )
-    for curve, outcome in zip(curves, ordered, strict=True):
-        curve[: len(outcome.losses)] = outcome.losses
-    pixels = [
-        _black(job, item) if outcome.pixels is None else outcome.pixels
-        for outcome, item in zip(ordered, items, strict=True)
-    ]
-    return SweepResult(
-        [item.values for item in items],
-        np.stack(pixels) if len({x.shape for x in pixels}) == 1 else pixels,
-        _by_name(np.stack([outcome.best for outcome in ordered]), names),
-        _by_name(curves, names),
-        np.array([outcome.seconds for outcome in ordered]),
-        [outcome.status for outcome in ordered],
-        [outcome.message for outcome in ordered],
-        stack_measures(measures, len(items)),
-    )
-
-
-def _by_name(rows: np.ndarray, names: Sequence[str]) -> Losses:
-    """`[..., names]`, the first the total -> each `[...]`."""
-    total, *terms = np.moveaxis(rows, -1, 0)
-    return Losses(total, dict(zip(names[1:], terms, strict=True)))  # pyright: ignore[reportArgumentType]
-
-
-def _black(job: Job, item: GridItem) -> np.ndarray:
-    """`[H, W, 3]`, in place of the picture of an item."""
-    try:
-        shape = content_shape(job.picture(job.contents[item.content]), item.config)
-    except ValueError:
-        shape = (1, 1, 3)  # it cannot be read
-    return np.zeros((*picture_shape(item.config, shape), 3), np.float32)

@@ -15,11 +15,12 @@ from jax_nst.runtime.interrupts import AbandonedError, in_background
 from jax_nst.runtime.platform import Platform
 from jax_nst.sweeps.grid import GridItem
 from jax_nst.sweeps.painting import BatchPainter, Contest
+from jax_nst.sweeps.rungs import one_round
 from jax_nst.transfer import engine
 from jax_nst.transfer.checkpoint import Saved, Store
 from jax_nst.transfer.config import Config
 from jax_nst.transfer.item import Item, make_item
-from jax_nst.transfer.layout import OnePicture, in_batches
+from jax_nst.transfer.layout import OnePicture
 from jax_nst.transfer.masks import Regions
 from jax_nst.transfer.network import Network, adapted, extractor_of
 from jax_nst.transfer.outcome import Outcome, failed
@@ -91,31 +92,19 @@ def run_sweep(
             plans = in_background(functools.partial(plan_levels, batch), hooks.stop)
         except AbandonedError:
             return
-        if contest is not None:
-            last = functools.partial(plan_levels, levels=work.spec.levels[-1:])
-            painter = BatchPainter(work.spec, resolved, plans, last, hooks, done, len(wanted))
-            rounds = contest.rounds(work.group, work.left, work.spec.levels[-1].steps)
-            for outcomes, slots, ended in rounds.run(painter):
-                yield [outcome.item for outcome in outcomes], outcomes, slots
-                if ended:
-                    return
-            done += len(work.left)
-            continue
-        size = plans[work.spec.levels[-1]].layout.size
-        for chosen in in_batches(work.left, size):
-            outcomes, ended = engine.run(
-                work.spec,
-                plans.__getitem__,
-                [(number, resolved[number]) for number in chosen],
-                hooks=hooks,
-                begin=_begin(work, plans),
-                items_done=done,
-                num_items=len(wanted),
-            )
-            yield list(chosen), outcomes, size
-            if ended:
+        last = functools.partial(plan_levels, levels=work.spec.levels[-1:])
+        saved_of = functools.partial(_begin, work, plans)
+        painter = BatchPainter(work.spec, resolved, plans, last, saved_of, hooks, done, len(wanted))
+        rounds = (
+            contest.rounds(work.group, work.left, work.spec.levels[-1].steps)
+            if contest
+            else one_round(work.left)
+        )
+        for chosen, outcomes, slots, stopped in rounds.run(painter):
+            yield chosen, outcomes, slots
+            if stopped:
                 return
-            done += len(chosen)
+        done += len(work.left)
 
 
 def names_of_losses(items: Sequence[GridItem], extractor: Extractor) -> list[tuple[str, ...]]:

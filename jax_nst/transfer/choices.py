@@ -10,7 +10,7 @@ from jax_nst.losses import Term
 from jax_nst.losses.objective import check_tiles
 from jax_nst.models.extractor import Extractor
 from jax_nst.models.partition import REMATS, TILE_SIZES, Partition
-from jax_nst.optim import NUM_PAIRS, PAIRS, make_optimizer
+from jax_nst.optim import NUM_PAIRS, OPTIMIZERS, PAIRS, make_optimizer
 from jax_nst.transfer.config import Config
 
 # Time of a step, beside one that keeps everything; of the wholes and of the tiles (benchmarks/README.md).
@@ -32,7 +32,7 @@ def choices_of(config: Config, extractor: Extractor, terms: Sequence[Term]) -> t
     """What the settings leave open, in the order of the time that a loss is expected to take.
 
     Args:
-      config: `remat`, `tile_size`, `optimizer`, `num_pairs`, `lbfgs_pairs` and `learning_rate` count.
+      config: `remat`, `tile_size`, `optimizer`, `num_pairs` and `lbfgs_pairs` count.
       extractor: where the features come from.
       terms: of the objective.
 
@@ -73,16 +73,17 @@ def _optimizers(config: Config) -> list[tuple[optax.GradientTransformation, str,
     """The optimizers, each with its name, if it is not the most wanted, and its steps."""
     if not isinstance(config.optimizer, str):
         return [(config.optimizer, "", 1.0)]
-    rate = config.learning_rate
     if config.optimizer != "lbfgs":
-        return [(make_optimizer(config.optimizer, learning_rate=rate), "", 1.0)]
+        return [(make_optimizer(config.optimizer), "", 1.0)]
     numbers = NUM_PAIRS if config.num_pairs is None else (config.num_pairs,)
     dtypes = PAIRS if config.lbfgs_pairs == "auto" else (config.lbfgs_pairs,)
     found = []
     for number, dtype in itertools.product(numbers, dtypes):
-        optimizer = make_optimizer("lbfgs", learning_rate=rate, memory_size=number, pairs_dtype=dtype)
+        optimizer = make_optimizer("lbfgs", memory_size=number, pairs_dtype=dtype)
         steps = _STEPS.get(number, 1.0) * _STEPS[dtype]
         found.append((optimizer, f"{number} pairs in {dtype}" if found else "", steps))
-    if config.num_pairs is None and config.lbfgs_pairs == "auto" and rate is None:
-        found.append((make_optimizer("adam"), "Adam", _STEPS["adam"]))
+    if config.num_pairs is None and config.lbfgs_pairs == "auto":
+        # The learning rate of L-BFGS is a factor, and so is that of this Adam.
+        adam = make_optimizer("adam", learning_rate=1.0, unit=OPTIMIZERS["adam"][1])
+        found.append((adam, "Adam", _STEPS["adam"]))
     return found

@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jax_nst.losses import LossWeights, Targets
+from jax_nst.optim import Controls
 from jax_nst.transfer.colors import Color, color_of
 from jax_nst.transfer.config import Config
 from jax_nst.transfer.masks import Regions
 from jax_nst.transfer.pictures import Grain, Start, grain_of, start_of, style_scales
-from jax_nst.transfer.spec import Level, Spec, resolve_level_weights
+from jax_nst.transfer.spec import Level, Spec, learning_rate_of, resolve_level_weights
 
 
 class Look(NamedTuple):
@@ -45,6 +46,12 @@ class Item(NamedTuple):
     """Of the copies of each style, in degrees; they have equal shares."""
     scales: tuple[float, ...] = ()
     """Longer side of each style relative to the picture's; none: as the level says."""
+    learning_rate: np.ndarray | None = None
+    """`[]`; None for an optimizer that brings its own."""
+
+    def controls(self, level: Level) -> Controls:
+        """The numbers of its steps at a level."""
+        return Controls(self.loss_weights[level], self.learning_rate)
 
     @property
     def looks(self) -> list["Look"]:
@@ -90,7 +97,7 @@ def make_item(
     Raises:
       ValueError: a loss weight, or the number of sizes of the styles, does not fit.
     """
-    last = spec.levels[-1]
+    last, rate = spec.levels[-1], learning_rate_of(config)
     return Item(
         content,
         tuple(styles),
@@ -102,6 +109,7 @@ def make_item(
         grain_of(config, last.shape),
         config.style_angle or (0.0,),
         style_scales(config, last.size, len(styles)),
+        None if rate is None else np.asarray(rate, np.float32),
     )
 
 
@@ -114,4 +122,4 @@ class Prepared(NamedTuple):
     """Of the terms that refer to the style."""
     start: np.ndarray
     """`[H, W, 3]`."""
-    loss_weights: LossWeights
+    controls: Controls

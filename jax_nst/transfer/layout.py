@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jax_nst.losses import LossWeights, Targets
-from jax_nst.optim import State, to_pixels
+from jax_nst.losses import Targets
+from jax_nst.optim import Controls, State, to_pixels
 from jax_nst.transfer.by_shape import ByShape
 from jax_nst.transfer.item import Item, Prepared
 from jax_nst.transfer.programs import StepPrograms, Tables, state_shapes
@@ -32,8 +32,8 @@ class Layout(Protocol):
         """The item in each slot on the devices of this process; None for an empty slot."""
         ...
 
-    def place(self, prepared: Sequence[tuple[Item, Prepared] | None]) -> tuple[Any, Any, LossWeights]:
-        """The starts, targets and loss weights of the slots, on the devices."""
+    def place(self, prepared: Sequence[tuple[Item, Prepared] | None]) -> tuple[Any, Any, Controls]:
+        """The starts, targets and controls of the slots, on the devices."""
         ...
 
     def restore(self, state: State) -> State:
@@ -64,13 +64,13 @@ class OnePicture(NamedTuple):
         """The one item."""
         return list(batch)
 
-    def place(self, prepared: Sequence[tuple[Item, Prepared] | None]) -> tuple[Any, Any, LossWeights]:
-        """The start, the targets and the loss weights of the one item."""
+    def place(self, prepared: Sequence[tuple[Item, Prepared] | None]) -> tuple[Any, Any, Controls]:
+        """The start, the targets and the controls of the one item."""
         (found,) = prepared
         assert found is not None
         _, made = found
-        weights = jax.tree.map(jnp.asarray, made.loss_weights)
-        return jnp.asarray(made.start), {**made.content, **made.style}, weights
+        controls = jax.tree.map(jnp.asarray, made.controls)
+        return jnp.asarray(made.start), {**made.content, **made.style}, controls
 
     def restore(self, state: State) -> State:
         """A state from the host, on the device."""
@@ -92,7 +92,7 @@ class Sharded(NamedTuple):
     programs: StepPrograms
     targets: tuple[Targets, Targets]
     """Shapes of the targets of one item: of its content, of its style."""
-    loss_weights: LossWeights
+    controls: Controls
     """Of any item; their shapes count."""
     shape: tuple[int, int]
     """(height, width) of the pictures."""
@@ -114,8 +114,8 @@ class Sharded(NamedTuple):
         here = [device.process_index == jax.process_index() for device in self.mesh.devices]
         return [item for items, is_here in zip(on_devices, here, strict=True) if is_here for item in items]
 
-    def place(self, prepared: Sequence[tuple[Item, Prepared] | None]) -> tuple[Any, Any, LossWeights]:
-        """The starts, tables and loss weights of the slots, sharded over the devices."""
+    def place(self, prepared: Sequence[tuple[Item, Prepared] | None]) -> tuple[Any, Any, Controls]:
+        """The starts, tables and controls of the slots, sharded over the devices."""
         assert self.programs.shardings is not None
         parts = [self._fill(part) for part in in_batches(prepared, self.slots_per_device)]
         local = jax.tree.map(lambda *parts: np.concatenate(parts), *parts)
@@ -142,7 +142,7 @@ class Sharded(NamedTuple):
         return [np.asarray(_pixels_of(angles[slot])) for slot in slots]
 
     def abstract(self, params: Any) -> tuple[Any, ...]:
-        """States, params, tables and loss weights of a batch, as shapes."""
+        """States, params, tables and controls of a batch, as shapes."""
         num_devices, num_items = self.mesh.devices.size, self.size
 
         def rows(tree: Any, count: int) -> Any:
@@ -159,19 +159,19 @@ class Sharded(NamedTuple):
         state = state_shapes(self.programs.init, self.shape, num_items)
         return with_shardings(
             lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
-            (state, params, tables, rows(self.loss_weights, num_items)),
+            (state, params, tables, rows(self.controls, num_items)),
             self.programs.shardings,
         )
 
     def _fill(self, prepared: Sequence[tuple[Item, Prepared] | None]) -> tuple[Any, Tables, Any]:
-        """Starts, tables and loss weights of one device; an empty slot is grey with zero weights."""
+        """Starts, tables and controls of one device; an empty slot is grey with zero weights."""
         content, style = (
             jax.tree.map(lambda x, n=count: np.zeros((n, *x.shape), x.dtype), targets)
             for targets, count in zip(self.targets, (self.content_rows, self.style_rows), strict=True)
         )
         starts = np.full((self.slots_per_device, *self.shape, 3), 0.5, np.float32)
-        weights = jax.tree.map(
-            lambda x: np.zeros((self.slots_per_device, *np.shape(x)), np.float32), self.loss_weights
+        controls = jax.tree.map(
+            lambda x: np.zeros((self.slots_per_device, *np.shape(x)), np.float32), self.controls
         )
         rows = np.zeros((2, self.slots_per_device), np.int32)
         content_rows: dict[Any, int] = {}
@@ -184,9 +184,9 @@ class Sharded(NamedTuple):
             rows[1, slot] = style_rows.setdefault(item.style_key, len(style_rows))
             _put(content, rows[0, slot], made.content)
             _put(style, rows[1, slot], made.style)
-            _put(weights, slot, made.loss_weights)
+            _put(controls, slot, made.controls)
             starts[slot] = made.start
-        return starts, Tables(content, style, rows[0], rows[1]), weights  # pyright: ignore
+        return starts, Tables(content, style, rows[0], rows[1]), controls  # pyright: ignore
 
 
 def rows_needed(items: Sequence[Item], per_device: int) -> tuple[int, int]:

@@ -69,7 +69,7 @@ def plan_one(network: Network, spec: Spec, level: Level, preparation: Preparatio
     def make(choice: Choice) -> tuple[Plan, int]:
         programs = step_programs(objects_of(spec, level, choice), choice.partition)
         state = state_shapes(programs.init, level.shape)
-        arguments = network.params, targets, item.loss_weights[level]
+        arguments = network.params, targets, item.controls(level)
         advance, num_bytes = programs.compile_advance(state, *arguments)
         plan = Plan(level, choice, OnePicture(), network.params, preparation, programs.init, advance)
         return plan, num_bytes
@@ -169,8 +169,8 @@ def plan_many(
         programs = step_programs(objects_of(spec, level, choice), choice.partition, mesh)
 
         def layout(per_device: int) -> Sharded:
-            weights, rows = items[0].loss_weights[level], rows_needed(items, per_device)
-            return Sharded(mesh, programs, targets, weights, level.shape, per_device, *rows)
+            controls, rows = items[0].controls(level), rows_needed(items, per_device)
+            return Sharded(mesh, programs, targets, controls, level.shape, per_device, *rows)
 
         def compile_(per_device: int) -> tuple[Advance, int]:
             arguments = layout(per_device).abstract(network.params)

@@ -15,11 +15,11 @@ import optax
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from jax_nst.losses import Losses, LossWeights, Targets, Term, make_objective
+from jax_nst.losses import Losses, Targets, Term, make_objective
 from jax_nst.losses.objective import objective_in_tiles
 from jax_nst.models.extractor import Extractor, Params
 from jax_nst.models.partition import Partition
-from jax_nst.optim import State, Update, make_step
+from jax_nst.optim import Controls, State, Update, make_step
 from jax_nst.optim.step import make_move, share_counts
 from jax_nst.runtime.platform import Platform
 from jax_nst.transfer.by_shape import ByShape
@@ -39,7 +39,7 @@ ITEMS = "items"
 """Name of the mesh axis over which the items of a batch are sharded."""
 
 Advance = Callable[..., tuple[State, list[jax.Array]]]
-"""`(state, params, targets, loss_weights, count) -> (state, losses)`: `count` updates.
+"""`(state, params, targets, controls, count) -> (state, losses)`: `count` updates.
 
 Losses are blocks `[steps, ..., names]`, of which the first `count` steps are meant; the names are those of
 `Spec.loss_names`. The state given is donated."""
@@ -60,12 +60,12 @@ class StepPrograms(NamedTuple):
     init: Callable[[Any], State]
     """`(pixels) -> state`."""
     compile_advance: Callable[..., tuple[Advance, int]]
-    """`(state, params, targets, loss_weights) ->` the loop, compiled once for arguments of these shapes
+    """`(state, params, targets, controls) ->` the loop, compiled once for arguments of these shapes
     (arrays, or `ShapeDtypeStruct`s), and the bytes that it takes of each device."""
     program: "ByShape"
     """What is compiled: the loop, which takes the number of steps too, or one step where the host loops."""
     shardings: tuple[Any, Any, Any, Any] | None
-    """Of states, params, tables and loss weights; None for one picture."""
+    """Of states, params, tables and controls; None for one picture."""
 
 
 class Tables(NamedTuple):
@@ -88,7 +88,7 @@ def step_programs(objects: Objects, partition: Partition, mesh: Mesh | None = No
     Args:
       objects: the parts.
       partition: how a picture is computed.
-      mesh: None for one picture. Else of the one axis `ITEMS`: states, `Tables` and loss weights have a
+      mesh: None for one picture. Else of the one axis `ITEMS`: states, `Tables` and `Controls` have a
         leading axis, of items or of rows, as many on each device; a row is counted within its device. Each
         device works for itself: nothing is exchanged.
     """
@@ -137,19 +137,18 @@ def on_all_devices(params: Params, mesh: Mesh) -> Params:
 def _batched(
     init: Callable[[jax.Array], State], update: Update, axes: Any
 ) -> tuple[Callable[[jax.Array], State], Any]:
-    """The same for a batch: `init(pixels [items, H, W, 3])`, `update(states, params, tables, weights)`."""
+    """The same for a batch: `init(pixels [items, H, W, 3])`, `update(states, params, tables, controls)`."""
 
-    def one(
-        state: State, params: Params, tables: Tables, rows: tuple[Any, Any], weights: LossWeights
-    ) -> Any:
+    def one(state: State, params: Params, tables: Tables, rows: tuple[Any, Any], controls: Controls) -> Any:
         content = jax.tree.map(lambda table: table[rows[0]], tables.content)
         style = jax.tree.map(lambda table: table[rows[1]], tables.style)
-        return update(state, params, {**content, **style}, weights)
+        return update(state, params, {**content, **style}, *controls)
 
     mapped = jax.vmap(one, in_axes=(axes, None, None, 0, 0), out_axes=(axes, 0))
 
-    def update_batch(states: State, params: Params, tables: Tables, weights: LossWeights) -> Any:
-        return mapped(states, params, tables, (tables.content_row, tables.style_row), weights)
+    def update_batch(states: State, params: Params, tables: Tables, *controls: Any) -> Any:
+        rows = tables.content_row, tables.style_row
+        return mapped(states, params, tables, rows, Controls(*controls))
 
     return jax.vmap(init, out_axes=axes), update_batch
 
@@ -215,14 +214,14 @@ def _on_device(
     """The loop on the device, which never waits for the host."""
 
     def advance(
-        state: State, params: Params, targets: Any, loss_weights: LossWeights, count: jax.Array
+        state: State, params: Params, targets: Any, controls: Controls, count: jax.Array
     ) -> tuple[State, jax.Array]:
         def body(i: jax.Array, carry: tuple[State, jax.Array]) -> tuple[State, jax.Array]:
             state, rows = carry
-            state, info = update(state, params, targets, loss_weights)
+            state, info = update(state, params, targets, *controls)
             return state, rows.at[i].set(_as_row(info.losses, names))
 
-        shape = MAX_CHUNK, *jnp.shape(loss_weights.terms[names[0]]), 1 + len(names)
+        shape = MAX_CHUNK, *jnp.shape(controls.loss_weights.terms[names[0]]), 1 + len(names)
         rows = jnp.zeros(shape, jnp.float32)
         return jax.lax.fori_loop(0, count, body, (state, rows))
 
@@ -245,10 +244,8 @@ def _on_host(
 ) -> tuple[Callable[..., tuple[Advance, int]], "ByShape"]:
     """The loop on the host, a program for each step."""
 
-    def step(
-        state: State, params: Params, targets: Any, loss_weights: LossWeights
-    ) -> tuple[State, jax.Array]:
-        state, info = update(state, params, targets, loss_weights)
+    def step(state: State, params: Params, targets: Any, controls: Controls) -> tuple[State, jax.Array]:
+        state, info = update(state, params, targets, *controls)
         return state, _as_row(info.losses, names)[None]
 
     program = ByShape(shard(step), options, donate=True)

@@ -1,7 +1,8 @@
 """Config -> Spec: every setting resolved once, into records that are hashable and look nothing up.
 
 Compiled programs are keyed by parts of a `Spec`, and a sweep groups its items by it. What may differ
-between the items of one program, such as loss weights, is an argument and not part of the `Spec`.
+between the items of one program, such as loss weights and learning rates, is an argument and not part of
+the `Spec`.
 """
 
 import dataclasses
@@ -12,6 +13,7 @@ import optax
 from jax_nst.images import crop_shape, fit_size
 from jax_nst.losses import PIXELS, LossWeights, Term
 from jax_nst.models.extractor import Extractor
+from jax_nst.optim import OPTIMIZERS
 from jax_nst.runtime.platform import Platform
 from jax_nst.transfer.choices import Choice, choices_of
 from jax_nst.transfer.config import DEFAULT_SIZE, Config
@@ -55,7 +57,8 @@ class Spec:
     Attributes:
       extractor: where the features come from.
       levels: coarse to fine; the last one paints the picture itself.
-      choices: how levels may be computed, the most wanted first; the first that fits is taken.
+      choices: how levels may be computed, the most wanted first; the first that fits is taken. A named
+        optimizer gets the learning rate as an argument.
       memory: bytes that the process may take; None: what the machine has left.
       tolerance: stop when `config.PATIENCE` steps have lowered the loss by no more than this share, if > 0.
       save_every: chunks of steps end at multiples of this; 0: anywhere.
@@ -137,6 +140,13 @@ def regions_of(config: Config, shape: tuple[int, ...]) -> Regions:
 def resolve_level_weights(config: Config, spec: Spec) -> dict[Level, LossWeights]:
     """The loss weights at each level, whose layers may differ; see `resolve_weights`."""
     return {level: resolve_weights(config, spec.extractor, level.terms) for level in spec.levels}
+
+
+def learning_rate_of(config: Config) -> float | None:
+    """That of a named optimizer; None for one that brings its own."""
+    if not isinstance(config.optimizer, str):
+        return None
+    return OPTIMIZERS[config.optimizer][1] if config.learning_rate is None else config.learning_rate
 
 
 def picture_size(config: Config, shape: tuple[int, ...]) -> int:

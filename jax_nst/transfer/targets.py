@@ -69,7 +69,7 @@ class Preparation:
             if item.start.init == "style":
                 styles = [self._style_pixels(item, Look(index)) for index in item.styles]
             start = starting_pixels(item.start, seen_picture(item.color, pixels), styles, item.shares)
-        return Prepared(content, style, resize(start, self.level.shape), item.loss_weights[self.level])
+        return Prepared(content, style, resize(start, self.level.shape), item.controls(self.level))
 
     def finish(self, item: Item) -> Callable[[np.ndarray], np.ndarray]:
         """`(painted [H, W, 3]) -> [H, W, 3]`, which makes the picture that leaves the run."""

@@ -14,12 +14,12 @@ import jax.numpy as jnp
 from jax_nst.losses import Losses, LossWeights, Targets, Term
 from jax_nst.losses.objective import InTiles, check_tiles
 from jax_nst.models.extractor import Extractor, Params
-from jax_nst.optim import State, to_pixels
+from jax_nst.optim import Controls, State, to_pixels
 from jax_nst.optim.step import Move, unit_scale
 from jax_nst.transfer.by_shape import ByShape, bytes_of
 
 Step = Callable[..., tuple[State, jax.Array]]
-"""`(state, params, targets, loss_weights) -> (state, row [1, names])`: one update."""
+"""`(state, params, targets, controls) -> (state, row [1, names])`: one update."""
 
 
 _LARGE, _TILE = 2**21, 1024
@@ -54,7 +54,7 @@ class TilePrograms(NamedTuple):
     pull: ByShape
     """`(gradient of the pixels, pixels, params, targets, gradients of the sums, place) -> gradient`."""
     move: ByShape
-    """`(state, gradient of the pixels, value, Losses) -> (state, row)`."""
+    """`(state, gradient of the pixels, value, Losses, learning rate or None) -> (state, row)`."""
     parts: InTiles
 
 
@@ -103,9 +103,11 @@ def tile_programs(
         (of_window,) = jax.vjp(sums, tiling.cut(pixels, place))[1](of_sums)
         return tiling.add(gradient, of_window, place)
 
-    def moved(state: State, gradient: jax.Array, value: jax.Array, losses: Losses) -> Any:
+    def moved(
+        state: State, gradient: jax.Array, value: jax.Array, losses: Losses, learning_rate: Any
+    ) -> tuple[State, jax.Array]:
         (of_angles,) = jax.vjp(to_pixels, state.angles)[1](gradient)
-        state, info = move(state, value, of_angles, losses)
+        state, info = move(state, value, of_angles, losses, learning_rate)
         return state, as_row(info.losses)[None]
 
     return TilePrograms(
@@ -120,7 +122,7 @@ def tile_programs(
 
 
 def compile_step(
-    programs: TilePrograms, state: State, params: Params, targets: Targets, loss_weights: LossWeights
+    programs: TilePrograms, state: State, params: Params, targets: Targets, controls: Controls
 ) -> tuple[Step, int]:
     """One update, tile by tile.
 
@@ -134,24 +136,26 @@ def compile_step(
     rows = programs.parts.tiling(state.angles.shape).rows()
     pixels = programs.pixels.eval_shape(state.angles)
     sums = programs.zeros.eval_shape(pixels, params, targets)
-    value, losses, of_sums, gradient = programs.total.eval_shape(sums, pixels, targets, loss_weights)
+    value, losses, of_sums, gradient = programs.total.eval_shape(
+        sums, pixels, targets, controls.loss_weights
+    )
     to_picture, _ = programs.pixels.compile(state.angles)
     zeros, _ = programs.zeros.compile(pixels, params, targets)
     add, of_add = programs.add.compile(sums, pixels, params, targets, rows[0])
-    total, of_total = programs.total.compile(sums, pixels, targets, loss_weights)
+    total, of_total = programs.total.compile(sums, pixels, targets, controls.loss_weights)
     pull, of_pull = programs.pull.compile(gradient, pixels, params, targets, of_sums, rows[0])
-    move, of_move = programs.move.compile(state, gradient, value, losses)
+    move, of_move = programs.move.compile(state, gradient, value, losses, controls.learning_rate)
 
-    def step(state: State, params: Params, targets: Targets, loss_weights: LossWeights) -> Any:
+    def step(state: State, params: Params, targets: Targets, controls: Controls) -> Any:
         pixels = to_picture(state.angles)
         sums = zeros(pixels, params, targets)
         for row in rows:
             sums = add(sums, pixels, params, targets, row)
-        value, losses, of_sums, gradient = total(sums, pixels, targets, loss_weights)
+        value, losses, of_sums, gradient = total(sums, pixels, targets, controls.loss_weights)
         for row in rows:
             gradient = pull(gradient, pixels, params, targets, of_sums, row)
         del pixels
-        return move(state, gradient, value, losses)
+        return move(state, gradient, value, losses, controls.learning_rate)
 
     held = bytes_of(state)  # beside each of the first three
     return step, max(held + of_add, held + bytes_of(params) + of_total, held + of_pull, of_move)

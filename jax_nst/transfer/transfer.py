@@ -277,7 +277,7 @@ def _score(planner: Planner, best: np.ndarray, picture: PictureLike) -> Losses:
     program = score_program(objects_of(planner.spec, last))
     targets = {**prepared.content, **prepared.style}
     seen = seen_picture(planner.item.color, jnp.asarray(pixels, jnp.float32))
-    return program(seen, planner.network.params, targets, prepared.loss_weights)
+    return program(seen, planner.network.params, targets, prepared.controls.loss_weights)
 
 
 def describe(

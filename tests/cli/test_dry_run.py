@@ -51,3 +51,11 @@ def test_with_resume_it_says_what_is_left(pair, capsys):
 def test_what_the_run_refuses_the_plan_refuses(more, pair, capsys):
     assert run(*pair, *QUICK, *more, "--plan") == 2
     assert capsys.readouterr().out == ""
+
+
+def test_it_says_when_early_halving_ends_runs(pair, capsys):
+    assert run(*pair, *QUICK, "--style_weight=1,2,3", "--keep_best=1/2", "--keep_at=2", "--plan") == 0
+    line = (
+        "early halving: runs end after step 2 (1 picture), step 7 (2 pictures); 19 of 24 evaluations remain"
+    )
+    assert line in capsys.readouterr().out.splitlines()

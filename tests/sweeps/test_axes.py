@@ -64,6 +64,29 @@ def test_each_setting_that_decides_the_program_varies(varied):
     assert not np.array_equal(*result.pixels)
 
 
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_learning_rates_share_a_batch_and_a_program(optimizer, monkeypatch):
+    """Also with one that is not given; another rate compiles nothing."""
+    sizes, plan_many = [], sweeping.plan_many
+
+    def noted(*arguments, **named):
+        sizes.append(len(named["items"]))
+        return plan_many(*arguments, **named)
+
+    monkeypatch.setattr(sweeping, "plan_many", noted)
+    config = dataclasses.replace(CONFIG, optimizer=optimizer)
+    grid = Grid(learning_rate=(0.3, None, 0.7), style_weight=(10.0, 1000.0))
+    result = sweep(CONTENT, STYLE, grid=grid, config=config, params=PARAMS)
+    assert sizes == [6]
+    for values, total in zip(result.values, result.history.total, strict=True):
+        one = stylize(CONTENT, STYLE, config=dataclasses.replace(config, **values), params=PARAMS)
+        np.testing.assert_allclose(total, [step["total"] for step in one.history["steps"]], rtol=1e-2)
+    assert len(set(result.losses.total.tolist())) == 6
+    others = Grid(learning_rate=(0.1, 0.2, 0.4), style_weight=(10.0, 1000.0))
+    count, _ = count_compilations(lambda: sweep(CONTENT, STYLE, grid=others, config=config, params=PARAMS))
+    assert count == 0
+
+
 def test_items_of_one_spec_go_through_one_program(monkeypatch):
     """Two sizes and three weights are two programs; other steps, and the same again, compile nothing."""
     planned = []

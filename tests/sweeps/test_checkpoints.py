@@ -6,7 +6,7 @@ import warnings
 import pytest
 
 from jax_nst import Checkpoint
-from jax_nst.sweeps.checkpoints import open_checkpoint
+from jax_nst.sweeps.checkpoints import open_checkpoint, remove_outlived
 from jax_nst.transfer.provenance import environment
 
 
@@ -33,7 +33,7 @@ def folder(tmp_path):
 def test_its_items_get_the_numbers_that_they_have_now(keys, items, folder):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        store, saved = open_checkpoint(Checkpoint(folder), list(keys))
+        store, saved = open_checkpoint(Checkpoint(folder), list(keys), range(9))
     assert store is not None
     assert saved is not None
     assert saved.batch["items"] == items
@@ -43,7 +43,7 @@ def test_its_items_get_the_numbers_that_they_have_now(keys, items, folder):
 @pytest.mark.parametrize("keys", ["ab", "acb", "xyz"], ids=["lacks one", "other order", "none"])
 def test_the_batch_begins_anew_if_the_grid_lacks_an_item_or_orders_them_otherwise(keys, folder):
     with pytest.warns(UserWarning, match="holds the state of items of another grid; its batch begins anew"):
-        store, saved = open_checkpoint(Checkpoint(folder), list(keys))
+        store, saved = open_checkpoint(Checkpoint(folder), list(keys), range(9))
     assert store is not None
     assert saved is None
 
@@ -53,8 +53,24 @@ def test_a_damaged_one_is_left_with_a_warning(command, folder):
     path = folder / "checkpoint.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"command": command}))
     with pytest.warns(UserWarning, match="the checkpoint is damaged; its batch begins anew"):
-        assert open_checkpoint(Checkpoint(folder), ["a", "b", "c"])[1] is None
+        assert open_checkpoint(Checkpoint(folder), ["a", "b", "c"], range(3))[1] is None
 
 
 def test_there_may_be_none(tmp_path):
-    assert open_checkpoint(Checkpoint(tmp_path / "none"), ["a"])[1] is None
+    assert open_checkpoint(Checkpoint(tmp_path / "none"), ["a"], [0])[1] is None
+
+
+def test_one_of_an_item_that_has_come_to_its_end_is_removed(folder):
+    remove_outlived(Checkpoint(folder), ["x", "b", "a", "c"], [1, 3])
+    assert folder.exists()  # items b and c are still to be run
+    remove_outlived(Checkpoint(folder), ["x", "c", "b"], [1])
+    assert folder.exists()  # it is of another grid
+    remove_outlived(Checkpoint(folder), ["a", "b", "c"], [0, 2])
+    assert not folder.exists()
+
+
+def test_a_run_begins_anew_with_the_batch_of_an_item_that_has_come_to_its_end(folder):
+    store, saved = open_checkpoint(Checkpoint(folder), ["a", "b", "c"], [0, 2])
+    assert store is not None
+    assert saved is None
+    assert not folder.exists()

@@ -12,7 +12,7 @@ from conftest import picture
 
 from jax_nst import Config, Grid, load_image, read_sweep, save_image, sweep
 from jax_nst.runtime.files import FileError
-from jax_nst.sweeps.frames import read_columns
+from jax_nst.sweeps.frames import read_columns, read_texts
 
 CONFIG = Config(
     features="wavelet",
@@ -165,3 +165,12 @@ def test_the_parquet_file_of_a_sweep_has_the_same_table(made):
     found = pd.read_parquet(made[0] / "results.parquet", dtype_backend="numpy_nullable")
     assert list(found) == list(items)
     assert found.equals(items.astype(found.dtypes))
+
+
+def test_rows_outside_the_grid_come_last_and_cells_may_be_missing(tmp_path):
+    assert read_texts(tmp_path) == {}
+    (tmp_path / "results.csv").write_text("")
+    assert read_texts(tmp_path) == {}
+    (tmp_path / "results.csv").write_text("item,key,mine\n,cc,x\n1,bb\n\n0,aa,y,more\n")
+    expected = {"item": ["0", "1", ""], "key": ["aa", "bb", "cc"], "mine": ["y", "", "x"]}
+    assert read_texts(tmp_path) == expected

@@ -1,13 +1,11 @@
-import dataclasses
 import math
 
-import numpy as np
 import pytest
 from conftest import picture
 
 from jax_nst import METRICS, Config, Grid, Halving, Status
-from jax_nst.sweeps.halving import check_halving, halted, read_values, write_values
-from jax_nst.sweeps.job import BATCHES, make_job
+from jax_nst.sweeps.halving import check_halving, halted
+from jax_nst.sweeps.job import make_job
 from jax_nst.transfer.outcome import failed
 
 CONFIG = Config(features="wavelet", steps=9)
@@ -50,6 +48,11 @@ def test_a_share_of_the_items_is_kept():
         assert Halving(0.1).num_kept(count) == -(-count // 10)
 
 
+def test_each_round_has_the_items_that_the_one_before_keeps():
+    assert Halving(1 / 3).rounds(9, 81) == [(9, 9), (3, 27), (1, 81)]
+    assert Halving(1 / 2, at=(3,)).rounds(5, 2) == [(5, 2)]
+
+
 def test_the_best_are_first_whichever_way_is_better():
     values = {0: 0.5, 1: 3.0, 2: math.nan, 3: 1.2, 4: 0.5}
     better = {name: metric.better for name, metric in METRICS.items()}
@@ -72,17 +75,3 @@ def test_a_halted_item_says_where_and_why():
     outcome = halted(failed(3, "", ("total",)), Halving(by="content_ssim"), 9, 12, 20)
     assert outcome.message == "halted at step 9, rank 12 of 20 by content_ssim"
     assert outcome.status is Status.of(outcome.message) is Status.HALTED
-
-
-def test_values_are_kept_beside_the_records(tmp_path):
-    (tmp_path / BATCHES).mkdir()
-    job, halving = job_of(style_weight=(1, 2, 3)), Halving()
-    assert read_values(tmp_path, job, halving, [0, 1, 2]) == {}
-    values = {3: {0: 0.1, 2: math.nan}, 5: {0: 1 / 3}}
-    write_values(tmp_path, job, halving, values)
-    found = read_values(tmp_path, job, halving, [0, 1, 2])
-    np.testing.assert_equal(found, values)
-    assert read_values(tmp_path, job, halving, [1]) == {}
-    assert read_values(tmp_path, job, dataclasses.replace(halving, by="total"), [0]) == {}
-    (tmp_path / BATCHES / "halving.json").write_text('{"by": "style_distance_vgg", "values": 3}')
-    assert read_values(tmp_path, job, halving, [0]) == {}

@@ -10,18 +10,17 @@ import pytest
 from conftest import picture
 from jax.sharding import AxisType, Mesh
 
-from jax_nst import Config, Grid, save_image
+from jax_nst import Config, Grid, Halving, save_image
 from jax_nst.runtime.platform import current_platform
 from jax_nst.sweeps import planning
 from jax_nst.sweeps.folder import run_in_folder
 from jax_nst.sweeps.inputs import agreed_sources
 from jax_nst.sweeps.job import make_job
-from jax_nst.sweeps.planning import Trial, done_items, forecast, seconds_of
+from jax_nst.sweeps.planning import done_items, forecast
 from jax_nst.sweeps.sweeping import group_by_spec
 from jax_nst.transfer.network import load_network
 from jax_nst.transfer.plan import plan_many
 from jax_nst.transfer.programs import ITEMS, on_all_devices
-from jax_nst.transfer.spec import resolve
 from jax_nst.transfer.targets import Preparation
 
 CONFIG = Config(
@@ -137,17 +136,20 @@ def test_a_style_that_is_too_small_is_found(files, tmp_path):
     assert "the style image is 2 x 2 pixels" in problem
 
 
-def test_time_counts_pixels_steps_and_empty_slots():
-    config = dataclasses.replace(CONFIG, size=32, scales=2, steps=9)
-    spec = resolve(config, load_network(config).extractor, (32, 32, 3), current_platform())
-    assert [(level.shape, level.steps) for level in spec.levels] == [((16, 16), 3), ((32, 32), 9)]
-    steps = 10 + 4 / 4  # a step of the smaller size is a quarter of one
-    trial = Trial((32, 32), 4, 2.0, 0.0, 0)
-    assert seconds_of(spec, 4, trial) == pytest.approx(steps * 2)
-    assert seconds_of(spec, 5, trial) == pytest.approx(2 * steps * 2)
-    assert seconds_of(spec, 2, trial) == pytest.approx(steps * 2 / 2)
-    half = Trial((64, 64), 4, 2.0, 0.0, 0)
-    assert seconds_of(spec, 4, half) == pytest.approx(steps * 2 / 4)
+def test_halving_ends_as_many_runs_after_as_many_evaluations_as_planned(files, tmp_path):
+    config = dataclasses.replace(CONFIG, optimizer="adam", steps=9, tolerance=0.0)
+    grid = Grid(style_weight=(1.0, 10.0, 100.0, 1000.0))
+    job, halving = make_job(files[:1], files[1:], grid, config), Halving(1 / 3, "color_distance_style")
+    lines, _ = plan(job, batch=4, halving=halving)
+    run_in_folder(tmp_path / "out", job, load_network(config), batch=4, halving=halving)
+    with np.load(tmp_path / "out" / "history.npz") as arrays:
+        steps = np.isfinite(arrays["total"]).sum(axis=1) - 1
+    assert sorted(steps) == [1] * 4 + [3] * 2 + [9] * 2  # of each style 2, 1 and 1
+    assert lines[2] == (
+        "early halving: runs end after step 1 (4 pictures), step 3 (2 pictures), step 9 (2 pictures); "
+        f"{sum(steps + 1)} of 80 evaluations remain"
+    )
+    assert plan(job, batch=4).lines[2].startswith("programs: ")
 
 
 def test_a_folder_without_a_batch_has_nothing_done(files, tmp_path):

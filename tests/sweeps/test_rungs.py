@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jax_nst import Halving, Status
-from jax_nst.sweeps.rungs import Painted, Rounds
+from jax_nst.sweeps.rungs import Painted, Rounds, one_round
 from jax_nst.transfer.outcome import Outcome, failed
 
 STEPS = 9
@@ -53,7 +53,8 @@ def rounds_of(values, *, at=(1, 3), keep=1 / 3, pools=None, known=None, waiting=
 def run(rounds, painter):
     """Item -> outcome; each ends once."""
     found = {}
-    for outcomes, _, _ in rounds.run(painter):
+    for items, outcomes, _, _ in rounds.run(painter):
+        assert set(items) >= {outcome.item for outcome in outcomes}
         for outcome in outcomes:
             assert outcome.item not in found
             found[outcome.item] = outcome
@@ -89,6 +90,16 @@ def test_batches_are_full_in_every_round():
     run(rounds_of(np.arange(18.0)), painter)
     assert [len(items) for items, _ in painter.batches] == [4, 4, 4, 4, 2, 4, 2, 2]
     assert [until for _, until in painter.batches] == [1] * 5 + [3] * 2 + [None]
+
+
+def test_without_halving_there_is_one_round():
+    painter = Counting(size=4, failing=[2, 6])
+    ended = list(one_round(range(2, 9)).run(painter))
+    assert painter.batches == [((2, 3, 4, 5), None), ((6, 7, 8), None)]
+    assert [end.items for end in ended] == [[2, 3, 4, 5], [6, 7, 8]]
+    assert [[outcome.item for outcome in end.outcomes] for end in ended] == [[2, 3, 4, 5], [6, 7, 8]]
+    stopped = list(one_round(range(2, 9)).run(Counting(size=4, stop_at=1)))
+    assert [(end.items, end.stopped) for end in stopped] == [([2, 3, 4, 5], True)]
 
 
 def test_the_worst_end_as_soon_as_it_is_known():

@@ -9,6 +9,7 @@ from jax_nst.sweeps.settings import (
     changed_picture,
     describe_job,
     difference,
+    known_digests,
     read_settings,
     with_known_digests,
     write_settings,
@@ -171,7 +172,11 @@ def test_a_changed_file_is_told_from_others_of_its_name(network, styles, tmp_pat
 
 def test_a_file_that_is_gone_counts_as_it_was(network, styles):
     before = described(network, styles[:2])
-    gone = {"x/s1.png": {"name": "s1.png", "sha256": None}, "new.png": {"name": "new.png", "sha256": None}}
-    assert with_known_digests(gone, before) == {
-        "x/s1.png": before["styles"][1], "new.png": gone["new.png"],
-    }  # fmt: skip
+    fill = known_digests(before)
+    assert fill({"name": "s1.png", "sha256": None}) == before["styles"][1]
+    for identity in ({"name": "new.png", "sha256": None}, {"name": "s1.png", "sha256": "1"}):
+        assert fill(identity) == identity
+    gone = {"name": "s1.png", "sha256": None}
+    now = {**before, "styles": [before["styles"][0], gone], "masks": [gone]}
+    expected = {**before, "masks": [before["styles"][1]]}
+    assert with_known_digests(now, before) == expected

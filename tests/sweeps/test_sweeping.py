@@ -305,6 +305,9 @@ for base, params in ((here.WAVELET, None), (here.VGG, params)):
         here.assert_rows_are_single_runs(result, config, params, (0, 3, 5))
         alone = sweep(here.CONTENTS[0], here.STYLES[0], config=config, params=params)
         here.assert_rows_are_single_runs(alone, config, params, (0,))
+        rates = Grid(learning_rate=(0.3, None, 0.7))
+        result = sweep(here.CONTENTS[0], here.STYLES[0], grid=rates, config=config, params=params)
+        here.assert_rows_are_single_runs(result, config, params, range(3))
 steps = list(pathlib.Path(sys.argv[4]).glob("*jit_step*after_optimizations.txt"))
 assert any("num_partitions=4" in path.read_text() for path in steps), steps
 for path in steps:

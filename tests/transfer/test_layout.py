@@ -36,14 +36,14 @@ def preparation():
 
 
 def item(content=0, styles=(0,), shares=(1.0,)):
-    return Item(content, styles, shares, {LEVEL: WEIGHTS}, Start("content", 0))
+    rate = np.asarray(0.5, np.float32)
+    return Item(content, styles, shares, {LEVEL: WEIGHTS}, Start("content", 0), learning_rate=rate)
 
 
 def sharded(preparation, slots, content_rows=2, style_rows=2):
     programs = step_programs(objects_of(SPEC, LEVEL), "none", MESH)
-    return Sharded(
-        MESH, programs, preparation.abstract(), WEIGHTS, LEVEL.shape, slots, content_rows, style_rows
-    )
+    controls, rows = item().controls(LEVEL), (content_rows, style_rows)
+    return Sharded(MESH, programs, preparation.abstract(), controls, LEVEL.shape, slots, *rows)
 
 
 def test_in_batches():
@@ -69,10 +69,11 @@ def test_one_picture_has_no_leading_axis(preparation):
     layout = OnePicture()
     batch = [(7, item(1))]
     assert (layout.size, layout.slots(batch)) == (1, batch)
-    start, targets, weights = layout.place([(item(1), preparation.prepare(item(1)))])
+    start, targets, controls = layout.place([(item(1), preparation.prepare(item(1)))])
     np.testing.assert_array_equal(start, CONTENTS[1])
     assert set(targets) == {"content", "style"}
-    assert {np.shape(leaf) for leaf in weights.terms.values()} == {()}
+    scalars = [*controls.loss_weights.terms.values(), controls.learning_rate]
+    assert {np.shape(leaf) for leaf in scalars} == {()}
     assert layout.losses(jnp.zeros((5, 4))).shape == (5, 1, 4)
     state = step_programs(objects_of(SPEC, LEVEL), "none").init(start)
     (best,) = layout.best_pixels(state, [0])
@@ -86,9 +87,10 @@ def test_an_empty_slot_is_grey_and_weighs_nothing(preparation):
     slots = layout.slots(batch)
     assert (layout.size, slots) == (3, [*batch, None])
     prepared = [slot and (slot[1], preparation.prepare(slot[1])) for slot in slots]
-    starts, _, weights = layout.place(prepared)
+    starts, _, controls = layout.place(prepared)
     np.testing.assert_array_equal(starts, np.stack([CONTENTS[1], CONTENTS[2], np.full((16, 20, 3), 0.5)]))
-    for leaf, of_one in zip(jax.tree.leaves(weights), jax.tree.leaves(WEIGHTS), strict=True):
+    of_item = item().controls(LEVEL)
+    for leaf, of_one in zip(jax.tree.leaves(controls), jax.tree.leaves(of_item), strict=True):
         np.testing.assert_array_equal(leaf, np.stack([of_one, of_one, np.zeros_like(of_one)]))
 
 

@@ -9,6 +9,7 @@ from jax.sharding import AxisType, Mesh
 
 from jax_nst import TOTAL_VARIATION, Config, Recipe
 from jax_nst.models import winograd
+from jax_nst.optim import Controls
 from jax_nst.runtime.platform import CPU
 from jax_nst.transfer import programs
 from jax_nst.transfer.item import Item
@@ -27,7 +28,7 @@ ON_DEVICE = dataclasses.replace(CPU, loop_on_device=True)
 
 
 def problem_of(config, content, style, platform=CPU, params=None):
-    """The objects of the programs of one picture, its params, its start, targets and loss weights."""
+    """The objects of the programs of one picture, its params, its start, targets and controls."""
     network = load_network(config, params=params, platform=platform)
     spec = resolve(config, network.extractor, content.shape, platform)
     level = spec.levels[-1]
@@ -36,7 +37,13 @@ def problem_of(config, content, style, platform=CPU, params=None):
     preparation = Preparation(network, level, platform, *sources)
     made = preparation.prepare(Item(0, (0,), (1.0,), {level: weights}, Start("content", 0)))
     targets = {**made.content, **made.style}
-    return objects_of(spec, level), jnp.asarray(made.start), (network.params, targets, weights)
+    return objects_of(spec, level), jnp.asarray(made.start), (network.params, targets, Controls(weights))
+
+
+def scored(arguments):
+    """What a score takes of the arguments of a step."""
+    *others, controls = arguments
+    return *others, controls.loss_weights
 
 
 def compile_(objects, start, arguments, remat="none"):
@@ -50,7 +57,7 @@ def compile_(objects, start, arguments, remat="none"):
 def test_losses_are_the_total_and_each_term(platform):
     objects, start, arguments = problem_of(WAVELET, picture(24, 32, 1), picture(20, 20, 2), platform)
     state, advance, _ = compile_(objects, start, arguments)
-    expected = score_program(objects)(jnp.clip(start, 4 / 255, 1 - 4 / 255), *arguments)
+    expected = score_program(objects)(jnp.clip(start, 4 / 255, 1 - 4 / 255), *scored(arguments))
     state, blocks = advance(state, *arguments, 3)
     losses = np.concatenate(blocks)
     assert len(losses) == (MAX_CHUNK if platform.loop_on_device else 3)
@@ -114,7 +121,7 @@ def test_programs_that_run_once_convolve_directly(monkeypatch):
     objects, start, arguments = problem_of(
         config, content, picture(20, 20), params=vgg_params("vgg19", layers)
     )
-    score = score_program(objects)(start, *arguments)
+    score = score_program(objects)(start, *scored(arguments))
     assert not calls
     state, advance, _ = compile_(objects, start, arguments)
     assert calls

@@ -6,9 +6,10 @@ import pytest
 from jax_nst import Config, vgg, wavelet
 from jax_nst.models.partition import REMATS
 from jax_nst.models.wavelet import layers_at
+from jax_nst.optim import OPTIMIZERS
 from jax_nst.runtime.platform import CPU, GPU
 from jax_nst.transfer.network import load_network
-from jax_nst.transfer.spec import picture_shape, picture_size, resolve
+from jax_nst.transfer.spec import learning_rate_of, picture_shape, picture_size, resolve
 
 WAVELET = Config(
     features="wavelet", content_layers=("luma1",), style_layers=("scale1", "scale2"), steps=10, size=48
@@ -167,7 +168,13 @@ def test_what_may_differ_within_a_program_is_not_in_the_spec():
     assert resolve(same, wavelet(), SHAPE, CPU) == one
     assert hash(resolve(same, wavelet(), SHAPE, CPU)) == hash(one)
     assert resolve(WAVELET, wavelet(), SHAPE, GPU) != one
-    assert resolve(dataclasses.replace(WAVELET, learning_rate=0.5), wavelet(), SHAPE, CPU) != one
+    for name in OPTIMIZERS:
+        config = dataclasses.replace(WAVELET, optimizer=name)
+        given = dataclasses.replace(config, learning_rate=0.5)
+        assert resolve(given, wavelet(), SHAPE, CPU) == resolve(config, wavelet(), SHAPE, CPU)
+        rates = OPTIMIZERS[name][1], 0.5
+        assert (learning_rate_of(config), learning_rate_of(given)) == rates
+    assert learning_rate_of(dataclasses.replace(WAVELET, optimizer=optax.sgd(0.1))) is None
 
 
 def test_settings_of_the_spec():

@@ -59,7 +59,7 @@ def test_targets_of_every_term_and_layer():
         "gram": ["scale1", "scale2"],
         "moments": ["scale1", "scale2"],
     }
-    assert made.loss_weights is WEIGHTS
+    assert made.controls.loss_weights is WEIGHTS
     np.testing.assert_array_equal(made.start, CONTENTS[0])
 
 
