@@ -16,7 +16,7 @@ from jax_nst.transfer.masks import described_masks
 
 _SETTINGS = {field.name: field.default for field in dataclasses.fields(Config)}
 # These do not change the picture, or no more than rounding does.
-_NOT_IN_NAMES = ("save_every", "remat")
+_NOT_IN_NAMES = ("save_every", "remat", "tile_size", "memory")
 _MAX_NAME = 200  # of the 255 bytes of a file name; the suffix and temporary names take the rest
 
 

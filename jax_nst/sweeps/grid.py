@@ -61,6 +61,7 @@ class Grid:
     style_layers: tuple[tuple[str, ...], ...] = ()
     optimizer: tuple[str, ...] = ()
     learning_rate: tuple[float, ...] = ()
+    num_pairs: tuple[int, ...] = ()
     lbfgs_pairs: tuple[str, ...] = ()
     size: tuple[int, ...] = ()
     scales: tuple[str, ...] = ()

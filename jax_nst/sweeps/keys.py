@@ -27,7 +27,8 @@ Identity = dict[str, str | None]
 """`name` of a picture and `sha256`, which is None where its file cannot be read."""
 
 _DIGITS = 12  # 48 bits: two of 100,000 items share them by chance once in 50,000 sweeps
-_NOT_IN_THE_PICTURE = ("save_every", "weights", "features")  # the network counts by its name and digest
+# The network counts by its name and digest.
+_NOT_IN_THE_PICTURE = ("save_every", "weights", "features", "tile_size", "memory")
 
 
 def identify_pictures(job: Job) -> dict[str, Identity]:

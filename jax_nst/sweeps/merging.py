@@ -20,7 +20,13 @@ from jax_nst.sweeps.settings import difference, read_settings, write_settings
 from jax_nst.sweeps.tables import make_rows, write_history, write_results
 from jax_nst.transfer.outcome import Status
 
-_FREE = (*SETTINGS, "save_every", "weights")  # settings that may differ: axes, and what no picture shows
+_FREE = (
+    *SETTINGS,
+    "save_every",
+    "weights",
+    "tile_size",
+    "memory",
+)  # settings that may differ: axes, and what no picture shows
 
 
 class _Folder(NamedTuple):

@@ -82,7 +82,9 @@ class Tables(NamedTuple):
 
 
 @functools.lru_cache(maxsize=64)
-def step_programs(objects: Objects, partition: Partition, mesh: Mesh | None = None) -> StepPrograms:
+def step_programs(
+    objects: Objects, partition: Partition = Partition(), mesh: Mesh | None = None
+) -> StepPrograms:
     """The programs of the loop over steps.
 
     Args:

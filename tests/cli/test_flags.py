@@ -34,9 +34,17 @@ def test_every_setting_is_read_from_its_flag():
         padding="replicate", precision="tf32", remat="all", style_loss=("gram:2", "moments"), crop=("4:3",),
         style_angle=(0.0, 45.0), noise=0.1, mask=("a.png:b.png:weight=2", "c.png"),
         color="keep", color_amount=0.25, content_loss=("features", "self_similarity:3"),
+        memory="8GB",
     )  # fmt: skip
     # Those that contradict others of these.
-    alone = {"style_size": 7, "lbfgs_pairs": "bfloat16", "init_blur": 3.0, "init_noise": 0.1}
+    alone = {
+        "style_size": 7,
+        "lbfgs_pairs": "bfloat16",
+        "num_pairs": 7,
+        "tile_size": 64,
+        "init_blur": 3.0,
+        "init_noise": 0.1,
+    }
     apart = (*alone, "style_sizes")
     changed = {name: value for name, value in dataclasses.asdict(config).items() if name not in apart}
     assert all(changed[name] != getattr(Config(), name) for name in changed)
@@ -160,7 +168,7 @@ def test_every_setting_of_the_grid_is_a_flag_of_several_values():
         "recipe": "normalized,gatys2015", "style_loss": ("gram", "gram:2,moments"),
         "content_loss": ("features", "self_similarity"), "content_layers": ("a,b", "c"),
         "style_layers": ("a", "b,c"), "optimizer": "lbfgs,adam", "learning_rate": "0.5,1",
-        "lbfgs_pairs": "float32,bfloat16", "size": "64,0x80", "scales": "auto,2", "style_size": "64,128",
+        "lbfgs_pairs": "float32,bfloat16", "num_pairs": "5,0x10", "size": "64,0x80", "scales": "auto,2", "style_size": "64,128",
         "style_scale": "0.5,1", "style_sizes": ("64", "128"), "steps": "20,80", "tolerance": "0,0.1",
         "content_weight": "0,1", "style_weight": "1e2,1e3", "tv_weight": "0,1", "mask": ("a.png", "b.png"),
         "style_layer_weights": ("1,2", "2,1"), "style_angle": ("0", "0,90"), "color": "keep,match",

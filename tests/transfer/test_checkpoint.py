@@ -378,8 +378,8 @@ def test_a_checkpoint_is_of_a_path_and_of_seconds():
         {"number": "x"},
         {"state": 5},
         {"snapshot": {}},
-        {"snapshot": {"level": 7, "remat": "none"}},
-        {"snapshot": {"level": 0, "remat": "sparkling"}},
+        {"snapshot": {"level": 7, "choice": "none"}},
+        {"snapshot": {"level": 0, "choice": "sparkling"}},
     ],
     ids=str,
 )

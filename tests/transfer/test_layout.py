@@ -41,7 +41,7 @@ def item(content=0, styles=(0,), shares=(1.0,)):
 
 
 def sharded(preparation, slots, content_rows=2, style_rows=2):
-    programs = step_programs(objects_of(SPEC, LEVEL), "none", MESH)
+    programs = step_programs(objects_of(SPEC, LEVEL), mesh=MESH)
     controls, rows = item().controls(LEVEL), (content_rows, style_rows)
     return Sharded(MESH, programs, preparation.abstract(), controls, LEVEL.shape, slots, *rows)
 
@@ -75,7 +75,7 @@ def test_one_picture_has_no_leading_axis(preparation):
     scalars = [*controls.loss_weights.terms.values(), controls.learning_rate]
     assert {np.shape(leaf) for leaf in scalars} == {()}
     assert layout.losses(jnp.zeros((5, 4))).shape == (5, 1, 4)
-    state = step_programs(objects_of(SPEC, LEVEL), "none").init(start)
+    state = step_programs(objects_of(SPEC, LEVEL)).init(start)
     (best,) = layout.best_pixels(state, [0])
     np.testing.assert_allclose(best, np.clip(CONTENTS[1], 4 / 255, 1 - 4 / 255), atol=1e-5)
     assert layout.best_pixels(state, []) == []

@@ -55,7 +55,7 @@ def test_all_comes_back(optimizer, rng):
     description, arrays = through_a_file(now)
     shapes = jax.eval_shape(init, jax.ShapeDtypeStruct((4, 5, 3), jnp.float32))
     back = unpack(description, arrays, NAMES, lambda level: shapes)
-    assert (back.level, back.remat, back.layout, back.told) == (1, "block1", None, 0)
+    assert (back.level, back.choice, back.layout, back.told) == (1, "block1", None, 0)
     for name in ("starts", "traces", "state"):
         before, after = getattr(now, name), getattr(back, name)
         assert jax.tree.structure(before) == jax.tree.structure(after)

@@ -54,7 +54,7 @@ def make_runner(optimizer, *, slots):
             begin = join(
                 {number: paused[number] for number in numbers},
                 level=1,
-                remat=plan.remat,
+                choice=plan.choice.name,
                 slots=plan.layout.size,
                 is_batched=slots is not None,
             )
@@ -103,7 +103,7 @@ def test_seconds_of_a_joined_batch_are_the_shares_of_its_items():
     run = make_runner("adam", slots=4)
     begun, snapshot = run([0, 1, 2, 3], until=2)
     paused = pause(snapshot, [1, 2])
-    joined = join(paused, level=1, remat="none", slots=4, is_batched=True)
+    joined = join(paused, level=1, choice="none", slots=4, is_batched=True)
     assert joined.state is not None
     assert joined.state.losses.shape == (3, 4, 4)
     assert joined.state.steps.angles.shape == (4, 32, 24, 3)

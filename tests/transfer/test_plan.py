@@ -39,13 +39,13 @@ def many(contents, *, batch=None, platform=CPU, size=32, config=CONFIG, network=
 
 
 @pytest.fixture
-def remats(monkeypatch):
-    """The remats that programs are made with, in order."""
+def partitions(monkeypatch):
+    """The partitions that programs are made with, in order."""
     made, step_programs = [], plan_module.step_programs
 
-    def noted(objects, remat, *rest):
-        made.append(remat)
-        return step_programs(objects, remat, *rest)
+    def noted(objects, partition, *rest):
+        made.append(str(partition))
+        return step_programs(objects, partition, *rest)
 
     monkeypatch.setattr(plan_module, "step_programs", noted)
     return made
@@ -59,7 +59,7 @@ def test_batches_are_of_about_one_size(num_items, most, num_devices, expected):
     assert evenly(num_items, most, num_devices) == expected
 
 
-def test_one_picture_is_planned_for_one_device(remats):
+def test_one_picture_is_planned_for_one_device(partitions):
     spec = resolve(CONFIG, NETWORK.extractor, (24, 32, 3), CPU)
     weights = resolve_level_weights(CONFIG, spec)
     sources = [Source((24, 32, 3), lambda: picture(24, 32))], [Source(None, lambda: picture(20, 20))]
@@ -67,7 +67,7 @@ def test_one_picture_is_planned_for_one_device(remats):
     plan = plan_one(
         NETWORK, spec, spec.levels[-1], preparation, Item(0, (0,), (1.0,), weights, Start("content", 0))
     )
-    assert (plan.layout, plan.level, remats) == (OnePicture(), spec.levels[-1], ["none"])
+    assert (plan.layout, plan.level, partitions) == (OnePicture(), spec.levels[-1], ["none"])
 
 
 def test_what_items_share_is_in_the_tables_once():
@@ -98,7 +98,7 @@ def test_batches_of_the_same_items_in_another_order_compile_nothing():
     assert first.layout.size == second.layout.size == 3
 
 
-def test_batches_shrink_before_anything_is_rematerialised(monkeypatch, remats):
+def test_batches_shrink_before_anything_is_rematerialised(monkeypatch, partitions):
     """With memory for about three items, six make two batches."""
     need = []
     largest = plan_module.largest_that_fits
@@ -109,40 +109,40 @@ def test_batches_shrink_before_anything_is_rematerialised(monkeypatch, remats):
     )
     many(range(6), platform=FILLING)
     monkeypatch.setattr(plan_module, "largest_that_fits", largest)
-    monkeypatch.setattr(plan_module, "memory_limit", lambda device: need[0])
-    remats.clear()
+    monkeypatch.setattr(plan_module, "memory_limit", lambda device, most: need[0])
+    partitions.clear()
     assert many(range(6), platform=FILLING).layout.size == 3
-    assert remats == ["none"]
+    assert partitions == ["none"]
 
 
 def report_bytes(monkeypatch, num_bytes):
     """Makes programs say that they take these bytes, by what they rematerialise."""
     step_programs = plan_module.step_programs
 
-    def reporting(objects, remat, *rest):
-        programs = step_programs(objects, remat, *rest)
+    def reporting(objects, partition, *rest):
+        programs = step_programs(objects, partition, *rest)
 
         def compile_advance(*arguments):
             advance, _ = programs.compile_advance(*arguments)
-            return advance, num_bytes[remat]
+            return advance, num_bytes[str(partition)]
 
         return programs._replace(compile_advance=compile_advance)
 
     monkeypatch.setattr(plan_module, "step_programs", reporting)
-    monkeypatch.setattr(plan_module, "memory_limit", lambda device: 10)
+    monkeypatch.setattr(plan_module, "memory_limit", lambda device, most: 10)
 
 
-def test_where_not_one_item_fits_all_is_rematerialised(monkeypatch, remats):
+def test_where_not_one_item_fits_all_is_rematerialised(monkeypatch, partitions):
     report_bytes(monkeypatch, {"none": 30, "block1": 20, "all": 10})
     assert many(range(6), platform=FILLING).layout.size == 1
-    assert remats == ["none", "block1", "all"]
+    assert partitions == ["none", "block1", "all"]
 
 
-def test_what_cannot_fit_is_refused(monkeypatch, remats):
+def test_what_cannot_fit_is_refused(monkeypatch, partitions):
     report_bytes(monkeypatch, {"none": 30, "block1": 20, "all": 10})
     with pytest.raises(OutOfMemoryError):
         many(range(6), platform=FILLING, config=dataclasses.replace(CONFIG, remat="block1"))
-    assert remats == ["block1"]
+    assert partitions == ["block1"]
 
 
 def test_a_state_larger_than_the_memory_is_refused_before_anything_is_traced():

@@ -9,9 +9,9 @@ from jax.sharding import AxisType, Mesh
 
 from jax_nst import TOTAL_VARIATION, Config, Recipe
 from jax_nst.models import winograd
+from jax_nst.models.partition import Partition
 from jax_nst.optim import Controls
 from jax_nst.runtime.platform import CPU
-from jax_nst.transfer import programs
 from jax_nst.transfer.item import Item
 from jax_nst.transfer.network import load_network
 from jax_nst.transfer.pictures import Source, Start
@@ -46,8 +46,8 @@ def scored(arguments):
     return *others, controls.loss_weights
 
 
-def compile_(objects, start, arguments, remat="none"):
-    programs = step_programs(objects, remat)
+def compile_(objects, start, arguments, partition=Partition()):
+    programs = step_programs(objects, partition)
     state = programs.init(start)
     advance, num_bytes = programs.compile_advance(state, *arguments)
     return state, advance, num_bytes
@@ -139,38 +139,9 @@ def test_a_step_is_compiled_once_for_arguments_of_one_shape():
     assert count_compilations(lambda: compile_for(2)) == (0, num_bytes)
 
 
-def test_a_program_has_the_name_of_its_function():
-    """In profiles, and in what XLA dumps."""
-
-    def smooth(x):
-        return 2 * x
-
-    assert "HloModule jit_smooth" in programs.ByShape(smooth, {}).compile(jnp.ones(3))[0].as_text()
-
-
 def test_programs_are_the_same_objects_for_equal_settings():
     objects, *_ = problem_of(WAVELET, picture(24, 32, 1), picture(20, 20, 2))
     again, *_ = problem_of(WAVELET, picture(24, 32, 3), picture(20, 20, 4))
-    assert step_programs(objects, "none") is step_programs(again, "none")
-    assert step_programs(objects, "none") is not step_programs(objects, "all")
+    assert step_programs(objects) is step_programs(again)
+    assert step_programs(objects) is not step_programs(objects, Partition("all"))
     assert score_program(objects) is score_program(again)
-
-
-def test_of_many_shapes_the_programs_used_last_are_kept(monkeypatch):
-    monkeypatch.setattr(programs, "MAX_PROGRAMS", 2)
-    double = programs.ByShape(lambda x: 2 * x, {})
-    x = [np.ones(31 + i, np.float32) for i in range(3)]
-
-    def compiles(i):
-        count, y = count_compilations(lambda: double(x[i]))
-        np.testing.assert_array_equal(y, 2 * np.asarray(x[i]))
-        return count
-
-    assert [compiles(i) for i in (0, 1, 0, 2)] == [1, 1, 0, 1]
-    assert [compiles(i) for i in (0, 2, 1)] == [0, 0, 1]
-
-
-def test_the_shape_of_a_result_is_known_without_compiling():
-    double = programs.ByShape(lambda x: 2 * x, {})
-    count, shape = count_compilations(lambda: double.eval_shape(np.ones(41)))
-    assert (count, shape.shape) == (0, (41,))

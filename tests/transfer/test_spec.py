@@ -4,10 +4,10 @@ import optax
 import pytest
 
 from jax_nst import Config, vgg, wavelet
-from jax_nst.models.partition import REMATS
 from jax_nst.models.wavelet import layers_at
 from jax_nst.optim import OPTIMIZERS
 from jax_nst.runtime.platform import CPU, GPU
+from jax_nst.transfer.choices import choices_of
 from jax_nst.transfer.network import load_network
 from jax_nst.transfer.spec import learning_rate_of, picture_shape, picture_size, resolve
 
@@ -180,9 +180,16 @@ def test_what_may_differ_within_a_program_is_not_in_the_spec():
 def test_settings_of_the_spec():
     spec = resolve(dataclasses.replace(WAVELET, tolerance=0.1, save_every=3), wavelet(), SHAPE, GPU)
     assert (spec.extractor, spec.tolerance, spec.save_every, spec.platform) == (wavelet(), 0.1, 3, GPU)
-    assert spec.remats == REMATS
+    assert spec.choices == choices_of(WAVELET, wavelet(), spec.levels[-1].terms)
+    assert spec.optimizer is spec.choices[0].optimizer
+    assert (
+        spec.memory,
+        resolve(dataclasses.replace(WAVELET, memory="1KB"), wavelet(), SHAPE, CPU).memory,
+    ) == (
+        None,
+        1024,
+    )
     assert spec.loss_names == ("total", "content", "style", "tv")
-    assert resolve(dataclasses.replace(WAVELET, remat="all"), wavelet(), SHAPE, CPU).remats == ("all",)
     optimizer = optax.sgd(0.1)
     assert (
         resolve(dataclasses.replace(WAVELET, optimizer=optimizer), wavelet(), SHAPE, CPU).optimizer

@@ -189,38 +189,38 @@ def test_a_run_ends_when_the_loss_has_levelled_off(pair):
 
 
 def report_bytes(monkeypatch, num_bytes, limit):
-    """Makes programs say that they take these bytes, and notes which are compiled: (remat, longer side)."""
+    """Makes programs say that they take these bytes, and notes which are compiled: (partition, longer side)."""
     compiled = []
     step_programs = plan_module.step_programs
 
-    def reporting(objects, remat):
-        programs = step_programs(objects, remat)
+    def reporting(objects, partition):
+        programs = step_programs(objects, partition)
 
         def compile_advance(state, *arguments):
-            compiled.append((remat, max(state.angles.shape)))
+            compiled.append((str(partition), max(state.angles.shape)))
             advance, _ = programs.compile_advance(state, *arguments)
             return advance, num_bytes(*compiled[-1])
 
         return programs._replace(compile_advance=compile_advance)
 
     monkeypatch.setattr(plan_module, "step_programs", reporting)
-    monkeypatch.setattr(plan_module, "memory_limit", lambda device: limit)
+    monkeypatch.setattr(plan_module, "memory_limit", lambda device, most: limit)
     monkeypatch.setattr(plan_module, "check_state_fits", lambda spec: None)  # it counts real bytes
     return compiled
 
 
 def test_what_does_not_fit_in_memory_is_computed_twice(pair, monkeypatch):
-    usual = stylize(*pair, config=WAVELET)
-    compiled = report_bytes(
-        monkeypatch, lambda remat, size: {"none": 30, "block1": 20, "all": 10}[remat], 10
-    )
-    tight = stylize(*pair, config=WAVELET)
-    assert [remat for remat, _ in compiled] == ["none", "block1", "all"]
+    config = dataclasses.replace(WAVELET, num_pairs=50, lbfgs_pairs="float32")
+    usual = stylize(*pair, config=config)
+    num_bytes = {"none": 30, "block1": 20, "all": 10}
+    compiled = report_bytes(monkeypatch, lambda partition, size: num_bytes[partition], 10)
+    tight = stylize(*pair, config=config)
+    assert [partition for partition, _ in compiled] == ["none", "block1", "all"]
     np.testing.assert_allclose(totals(tight)[:6], totals(usual)[:6], rtol=1e-2)
 
 
 def test_a_picture_that_cannot_fit_is_refused_before_its_coarse_sizes_are_painted(pair, monkeypatch):
-    compiled = report_bytes(monkeypatch, lambda remat, size: size * size, 900)
+    compiled = report_bytes(monkeypatch, lambda partition, size: size * size, 900)
     steps = []
     with pytest.raises(OutOfMemoryError):
         stylize(*pair, config=dataclasses.replace(WAVELET, size=32, scales="2"), callback=steps.append)
@@ -230,14 +230,14 @@ def test_a_picture_that_cannot_fit_is_refused_before_its_coarse_sizes_are_painte
 
 def test_where_memory_is_plenty_the_coarse_sizes_come_first(pair, monkeypatch):
     """Nothing of the full size is compiled before the first step."""
-    compiled = report_bytes(monkeypatch, lambda remat, size: 1, 10**12)
+    compiled = report_bytes(monkeypatch, lambda partition, size: 1, 10**12)
     stylize(*pair, config=dataclasses.replace(WAVELET, size=32, scales="2"))
     assert compiled == [("none", 16), ("none", 32)]
 
 
 def test_memory_that_runs_out_on_the_way_keeps_the_coarse_picture(pair, monkeypatch):
     """Another program may have taken it meanwhile."""
-    report_bytes(monkeypatch, lambda remat, size: 1 if size == 16 else 10**13, 10**12)
+    report_bytes(monkeypatch, lambda partition, size: 1 if size == 16 else 10**13, 10**12)
     with pytest.raises(OutOfMemoryError) as caught:
         stylize(*pair, config=dataclasses.replace(WAVELET, size=32, scales="2"))
     result = caught.value.result
