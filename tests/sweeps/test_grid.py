@@ -195,7 +195,8 @@ def test_every_setting_that_can_vary_is_an_axis():
 VALUES = {
     "pooling": "average", "padding": "replicate", "precision": "bfloat16", "recipe": "gatys2015",
     "style_loss": ("gram:2", "moments"), "content_loss": ("self_similarity",), "content_layers": ("a",),
-    "style_layers": ("b", "c"), "optimizer": "adam", "learning_rate": 0.5, "lbfgs_pairs": "bfloat16", "num_pairs": 5,
+    "style_layers": ("b", "c"), "optimizer": "adam", "learning_rate": 0.5, "lbfgs_pairs": "bfloat16",
+    "num_pairs": 5,
     "size": 64, "scales": "2", "style_size": 64, "style_scale": 0.5, "steps": 7, "tolerance": 0.1,
     "content_weight": 3.0, "style_weight": 4.0, "tv_weight": 5.0, "style_layer_weights": (1.0, 3.0),
     "style_sizes": (20,), "style_angle": (90.0,), "mask": ("a.png:b.png", "c.png"), "color": "match",

@@ -189,7 +189,7 @@ def test_a_run_ends_when_the_loss_has_levelled_off(pair):
 
 
 def report_bytes(monkeypatch, num_bytes, limit):
-    """Makes programs say that they take these bytes, and notes which are compiled: (partition, longer side)."""
+    """Makes programs say that they take these bytes, and notes (partition, longer side) of each that is compiled."""
     compiled = []
     step_programs = plan_module.step_programs
 
