@@ -36,10 +36,9 @@ def explain(error: BaseException, *, sweeping: bool) -> tuple[int, str] | None:
     )
     if isinstance(error, MemoryError) or out_of_memory:
         smaller = "--batch or --size" if sweeping else "--size"
-        what = (
-            error if isinstance(error, OutOfMemoryError) else "not enough memory for pictures of this size"
-        )
-        return FAILURE, f"{what}; make {smaller} smaller"
+        if isinstance(error, OutOfMemoryError):
+            return FAILURE, str(error) if error.size else f"{error}; make {smaller} smaller"
+        return FAILURE, f"not enough memory for pictures of this size; make {smaller} smaller"
     return None
 
 

@@ -46,6 +46,7 @@ from jax_nst.transfer.measured import measure_run
 from jax_nst.transfer.network import load_network
 from jax_nst.transfer.outcome import Progress, Status
 from jax_nst.transfer.pictures import files_of, load_content, load_style
+from jax_nst.transfer.plan_lines import plan_line
 from jax_nst.transfer.provenance import inputs_of, named_styles, without_folders
 from jax_nst.transfer.spec import regions_of
 from jax_nst.transfer.transfer import Result, describe, run
@@ -221,7 +222,10 @@ def transfer(values: Mapping[str, Any], job: Job) -> int:
             return bool(interrupted)
 
         hooks = Hooks(
-            callback, on_compile=lambda size: show_compiling(bar.bar, size), stop=lambda: bool(interrupted)
+            callback,
+            on_compile=lambda size: show_compiling(bar.bar, size),
+            on_plan=lambda plan: None if quiet else tell(f"plan: {plan_line(plan)}"),
+            stop=lambda: bool(interrupted),
         )
         options: Any = {"config": config, "blend": item.shares, "hooks": hooks, "store": store}
         try:

@@ -217,7 +217,7 @@ def bands(stage: Stage, carry: Any, radius: int) -> list[Band]:
       `carry`.
     """
     height, width = jax.tree.leaves(carry)[0].shape[:2]
-    count = min(_MOST_BANDS, height * width // _BAND)
+    count = count_bands(height, width)
     if count < 2:
         return [Band(stage, slice(None), 1.0)]
     edges = sorted({*(2 * round(band * height / (2 * count)) for band in range(count)), height})
@@ -235,6 +235,11 @@ def bands(stage: Stage, carry: Any, radius: int) -> list[Band]:
         return Band(of_rows, slice(first, last), (last - first) / height)
 
     return [band(first, last) for first, last in itertools.pairwise(edges)]
+
+
+def count_bands(height: int, width: int) -> int:
+    """Into how many bands a stage is split whose input has so many positions."""
+    return max(1, min(_MOST_BANDS, height * width // _BAND))
 
 
 def _join(parts: Sequence[Any]) -> Any:

@@ -90,13 +90,19 @@ class OutOfMemoryError(MemoryError):
     Attributes:
       need: bytes that it would take.
       free: bytes that there are.
+      size: longer side of the picture that would fit, in pixels, if it is known.
     """
 
-    def __init__(self, need: int, free: int) -> None:
-        super().__init__(
-            f"{need / 2**30:,.1f} GiB of memory are needed, and {free / 2**30:,.1f} GiB are free"
-        )
-        self.need, self.free = need, free
+    def __init__(self, need: int, free: int, size: int | None = None) -> None:
+        remedy = f"; a size of {size} would fit" if size else ""
+        super().__init__(f"{amount(need)} of memory are needed, and {amount(free)} are free{remedy}")
+        self.need, self.free, self.size = need, free, size
+
+
+def amount(num_bytes: float) -> str:
+    """`9.8 GB`, or of less than 0.1 GB `12 MB`; in powers of 1024, as `--memory` reads them."""
+    giga = num_bytes / 2**30
+    return f"{giga:,.1f} GB" if giga >= 0.1 else f"{num_bytes / 2**20:,.0f} MB"
 
 
 def check_enough(least: int, limit: int) -> None:

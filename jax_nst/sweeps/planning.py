@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jax_nst.runtime.memory import memory_limit
+from jax_nst.runtime.memory import amount, memory_limit
 from jax_nst.runtime.platform import current_platform
 from jax_nst.sweeps.costs import Rounds, Trial, num_evaluations, rounds_of, seconds_of
 from jax_nst.sweeps.frames import read_columns
@@ -33,7 +33,8 @@ from jax_nst.transfer.item import Item
 from jax_nst.transfer.network import Network
 from jax_nst.transfer.outcome import Progress, Status
 from jax_nst.transfer.pictures import Source, check_rotated, load_content, style_shape
-from jax_nst.transfer.plan import choices_at, objects_of
+from jax_nst.transfer.plan import choices_at, estimates, limit_of, objects_of
+from jax_nst.transfer.plan_lines import choice_lines
 from jax_nst.transfer.programs import mesh_of_items, step_programs
 from jax_nst.transfer.spec import Spec
 
@@ -86,6 +87,9 @@ def forecast(
     rounds = {spec: rounds_of(spec, [grid_items[x] for x in left[spec]], halving) for spec in left}
     lines = [_items_line(job, done), *_sizes_lines(left), *_halving_lines(rounds, halving)]
     lines += _cost_lines(rounds, trials)
+    if len(grid_items) == 1 and left:
+        (spec,) = left
+        lines += choice_lines(estimates(network, spec, contents, styles, resolved[0]), limit_of(spec))
     return Forecast(lines, [f"{text} ({_count(len(items))})" for text, items in problems.items()])
 
 
@@ -270,7 +274,7 @@ def _cost_lines(rounds: Mapping[Spec, Rounds], trials: Mapping[Any, Trial | None
             f"{_pixels(trial.shape)}"
             for trial in measured
         ),
-        f"memory: {_memory(most.num_bytes)} of the {_memory(limit)} free on each device, by XLA's analysis "
+        f"memory: {amount(most.num_bytes)} of the {amount(limit)} free on each device, by XLA's analysis "
         f"at {_pixels(most.shape)}",
         f"time: about {_duration(seconds)} for the steps, without compiling, scaled from those measured",
     ]
@@ -278,11 +282,6 @@ def _cost_lines(rounds: Mapping[Spec, Rounds], trials: Mapping[Any, Trial | None
 
 def _pixels(shape: tuple[int, int]) -> str:
     return f"{shape[1]} x {shape[0]} pixels"
-
-
-def _memory(num_bytes: int) -> str:
-    mebibytes = num_bytes / 2**20
-    return f"{mebibytes:.3g} MiB" if mebibytes < 999 else f"{mebibytes / 1024:.1f} GiB"
 
 
 def _count(number: int) -> str:

@@ -47,6 +47,8 @@ class Hooks(NamedTuple):
     """Told of the seconds that the set-up of a level took."""
     on_compile: Callable[[int], None] = lambda size: None
     """Told the longer side in pixels of a level before it is compiled."""
+    on_plan: Callable[[Plan], None] = lambda plan: None
+    """Told the plan of a level that is not computed in the most wanted way, before its first step."""
     stop: Callable[[], bool] | None = None
     """Asked now and then during what takes long, such as compiling: a true answer ends the run."""
 
@@ -143,7 +145,7 @@ def _snapshots(
     while True:
         began = time.perf_counter()
         hooks.on_compile(spec.levels[now.level].size)
-        now, plan, arguments = _set_up(spec, plan_for, batch, now)
+        now, plan, arguments = _set_up(spec, plan_for, batch, now, hooks)
         hooks.on_setup(time.perf_counter() - began)
         if now.state is None:  # none of the items can be run
             yield now
@@ -177,10 +179,12 @@ def _snapshots(
 
 
 def _set_up(
-    spec: Spec, plan_for: Callable[[Level], Plan], batch: Batch, now: Snapshot
+    spec: Spec, plan_for: Callable[[Level], Plan], batch: Batch, now: Snapshot, hooks: Hooks
 ) -> tuple[Snapshot, Plan, tuple[Any, ...]]:
     """The snapshot with its items in their slots, the plan of the level, and arguments of its loop."""
     plan = plan_for(spec.levels[now.level])
+    if plan.choice.name != spec.choices[0].name:
+        hooks.on_plan(plan)
     plan.preparation.forget(but={item.pixels_key for _, item in batch})
     prepared, used, finish, failures = [], {}, {}, dict(now.failures)
     # Items that have failed keep their slots, which all processes must agree on.

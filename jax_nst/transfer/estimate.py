@@ -1,10 +1,107 @@
 """What the steps of a level will take of the memory, before anything is compiled."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
+from jax_nst.losses import LossWeights, Targets, Term, make_objective
+from jax_nst.losses.grouped import network_layers
+from jax_nst.losses.objective import objective_in_tiles
+from jax_nst.models.extractor import Extractor, Params
+from jax_nst.models.partition import Partition
+from jax_nst.optim.step import make_move
+from jax_nst.transfer.by_shape import bytes_of
 from jax_nst.transfer.choices import Choice
 
+# Temporary arrays of an evaluation: factors of what the backward pass needs of the forward pass, and of the
+# largest features. Fitted to what XLA says on a CPU (benchmarks/memory.py).
+_FACTORS = {"none": (1.0, 3.2), "block1": (1.0, 3.6), "all": (1.0, 4.9)}
+_IN_TILES = 0.8, 0.0
+# Pictures that the optimizer needs beside its state.
+_PICTURES = 10.0
 
-def estimate_of(network: Any, level: Any, targets: Any, platform: Any) -> Callable[[Choice], float]:
-    return lambda choice: 0
+
+def estimate_of(
+    extractor: Extractor,
+    params: Params,
+    terms: Sequence[Term],
+    shape: tuple[int, int],
+    targets: Targets,
+    loss_weights: LossWeights,
+) -> Callable[[Choice], int]:
+    """`(choice) -> bytes` of a device for the steps of one picture.
+
+    The state and the arguments are counted. What the backward pass keeps of the forward pass is traced,
+    which takes a fraction of a second; the rest is a model.
+
+    Args:
+      extractor: where the features come from.
+      params: of the extractor, as arrays or `ShapeDtypeStruct`s.
+      terms: of the objective.
+      shape: (height, width) of the picture.
+      targets: as `params`.
+      loss_weights: as `params`.
+    """
+    pixels = jax.ShapeDtypeStruct((*shape, 3), jnp.float32)
+    arguments = bytes_of((params, targets))
+
+    @functools.cache
+    def evaluation(partition: Partition) -> int:
+        if partition.tile_size is None:
+            objective = make_objective(extractor, terms, remat=partition.remat)
+            kept = _kept(lambda x, *rest: objective(x, *rest)[0], pixels, params, targets, loss_weights)
+            return _model(kept, _widest(extractor, params, terms, pixels), *_FACTORS[partition.remat])
+        parts = objective_in_tiles(extractor, terms, partition.tile_size)
+        tiling = parts.tiling(pixels.shape)
+        window = jax.ShapeDtypeStruct((*tiling.window, 3), jnp.float32)
+        place = jax.ShapeDtypeStruct((6,), jnp.int32)
+        kept = _kept(
+            lambda x, params, targets, place: parts.sums(x, params, targets, tiling, place),
+            window, params, targets, place,
+        )  # fmt: skip
+        # Beside the picture and its gradient.
+        widest = _widest(extractor, params, terms, window)
+        return _model(kept, widest, *_IN_TILES) + 2 * bytes_of(pixels)
+
+    def estimate(choice: Choice) -> int:
+        init, _ = make_move(choice.optimizer)
+        state = bytes_of(jax.eval_shape(init, pixels))
+        return arguments + state + max(evaluation(choice.partition), int(_PICTURES * bytes_of(pixels)))
+
+    return estimate
+
+
+def _model(kept: int, widest: int, of_kept: float, of_widest: float) -> int:
+    return int(of_kept * kept + of_widest * widest)
+
+
+def _kept(function: Callable[..., Any], x: jax.ShapeDtypeStruct, *arguments: Any) -> int:
+    """Bytes that the backward pass of a function needs of its forward pass, beside its arguments."""
+    found = 0
+
+    def traced(x: jax.Array, *arguments: Any) -> Any:
+        nonlocal found
+        value, pullback = jax.vjp(lambda x: function(x, *arguments), x)
+        given = {id(leaf) for leaf in jax.tree.leaves((x, arguments))}
+        leaves = {id(leaf): leaf for leaf in jax.tree.leaves(pullback)}
+        found = bytes_of([leaf for key, leaf in leaves.items() if key not in given])
+        return value
+
+    jax.eval_shape(traced, x, *arguments)
+    return found
+
+
+def _widest(
+    extractor: Extractor, params: Params, terms: Sequence[Term], pixels: jax.ShapeDtypeStruct
+) -> int:
+    """Bytes of the largest features that the terms compare."""
+    layers = network_layers(terms)
+
+    def features(params: Params, pixels: jax.Array) -> Any:
+        return extractor.apply(params, pixels, layers)
+
+    found = jax.eval_shape(features, params, pixels) if layers else {}
+    return max((bytes_of(x) for x in found.values()), default=0)

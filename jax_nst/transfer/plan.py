@@ -1,8 +1,9 @@
 """Chooses how a level is computed so that it fits in memory, and compiles it."""
 
+import contextlib
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -10,11 +11,18 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
+from jax_nst.losses import Targets
 from jax_nst.losses.term import PIXELS
 from jax_nst.models.extractor import Extractor, Features, Params
 from jax_nst.models.partition import Partition
 from jax_nst.optim.step import make_move
-from jax_nst.runtime.memory import check_enough, first_that_fits, largest_that_fits, memory_limit
+from jax_nst.runtime.memory import (
+    OutOfMemoryError,
+    check_enough,
+    first_that_fits,
+    largest_that_fits,
+    memory_limit,
+)
 from jax_nst.transfer.by_shape import bytes_of
 from jax_nst.transfer.choices import Choice
 from jax_nst.transfer.estimate import estimate_of
@@ -22,7 +30,7 @@ from jax_nst.transfer.item import Item
 from jax_nst.transfer.layout import Layout, OnePicture, Sharded, rows_needed
 from jax_nst.transfer.network import Network
 from jax_nst.transfer.pictures import Source
-from jax_nst.transfer.programs import Advance, Objects, StepPrograms, state_shapes, step_programs
+from jax_nst.transfer.programs import Advance, Objects, state_shapes, step_programs
 from jax_nst.transfer.spec import Level, Spec
 from jax_nst.transfer.targets import Preparation
 
@@ -43,6 +51,42 @@ class Plan(NamedTuple):
     init: Callable[[Any], Any]
     """`(pixels) -> State`."""
     advance: Advance
+    num_bytes: int = 0
+    """Of a device, by the compiler's analysis."""
+    limit: int = 0
+    """Bytes that it may take of a device."""
+
+
+class Estimate(NamedTuple):
+    """A choice, and what it is expected to take of a device."""
+
+    choice: Choice
+    num_bytes: int
+    fits: bool
+
+
+def estimates(
+    network: Network, spec: Spec, contents: Sequence[Source], styles: Sequence[Source], item: Item
+) -> list[Estimate]:
+    """The choices of the last level of one picture that are worth their time, the fastest first.
+
+    Those that take less memory than every faster one, and of those that fit only the fastest.
+    """
+    level, limit = spec.levels[-1], limit_of(spec)
+    preparation = Preparation(network, level, spec.platform, contents, styles)
+    content, style = preparation.abstract(spec.num_regions)
+    bytes_at = estimate_of(
+        network.extractor, network.params, level.terms, level.shape, {**content, **style},
+        item.loss_weights[level],
+    )  # fmt: skip
+    found: list[Estimate] = []
+    for choice in choices_at(spec, level):
+        num_bytes = bytes_at(choice)
+        if not found or num_bytes < found[-1].num_bytes:
+            found.append(Estimate(choice, num_bytes, num_bytes <= limit))
+        if found[-1].fits:
+            break
+    return found
 
 
 def objects_of(spec: Spec, level: Level, choice: Choice | None = None) -> Objects:
@@ -64,7 +108,7 @@ def plan_one(network: Network, spec: Spec, level: Level, preparation: Preparatio
     """
     content, style = preparation.abstract(spec.num_regions)
 
-    targets = {**content, **style}
+    targets, limit = {**content, **style}, limit_of(spec)
 
     def make(choice: Choice) -> tuple[Plan, int]:
         programs = step_programs(objects_of(spec, level, choice), choice.partition)
@@ -72,10 +116,31 @@ def plan_one(network: Network, spec: Spec, level: Level, preparation: Preparatio
         arguments = network.params, targets, item.controls(level)
         advance, num_bytes = programs.compile_advance(state, *arguments)
         plan = Plan(level, choice, OnePicture(), network.params, preparation, programs.init, advance)
-        return plan, num_bytes
+        return plan._replace(num_bytes=num_bytes, limit=limit), num_bytes
 
-    estimate = estimate_of(network, level, targets, spec.platform)
-    return first_that_fits(choices_at(spec, level), make, limit_of(spec), estimate)
+    guess = _guess(network, spec, level, targets, item, limit)
+    with _size_that_fits(level):
+        return first_that_fits(choices_at(spec, level), make, limit, guess)
+
+
+@contextlib.contextmanager
+def _size_that_fits(level: Level) -> Iterator[None]:
+    """Adds to an OutOfMemoryError the size that would fit, by the number of pixels."""
+    try:
+        yield
+    except OutOfMemoryError as error:
+        size = int(0.95 * max(level.shape) * math.sqrt(error.free / max(1, error.need)))
+        raise OutOfMemoryError(error.need, error.free, size) from error
+
+
+def _guess(
+    network: Network, spec: Spec, level: Level, targets: Targets, item: Item, limit: int
+) -> Callable[[Choice], int]:
+    """`(choice) -> bytes`; where the memory is plenty nothing is estimated, and all are 0."""
+    if not is_tight(network, spec, level, limit):
+        return lambda choice: 0
+    extractor, weights = network.extractor, item.loss_weights[level]
+    return estimate_of(extractor, network.params, level.terms, level.shape, targets, weights)
 
 
 def choices_at(spec: Spec, level: Level) -> list[Choice]:
@@ -179,16 +244,16 @@ def plan_many(
         wanted = batch or (len(items) if spec.platform.fill_memory else num_devices * fastest)
         per_device = slots // num_devices if slots else evenly(len(items), wanted, num_devices)
         if batch is None and slots is None:
-            guess = limit // max(1, _bytes_of_one(network, level, programs, num_devices))
+            guess = limit // max(1, _bytes_of_one(network, spec, level))
             per_device = largest_that_fits(per_device, limit, lambda count: compile_(count)[1], guess)
             per_device = evenly(len(items), per_device * num_devices, num_devices)
         advance, num_bytes = compile_(per_device)
         plan = Plan(level, choice, layout(per_device), network.params, preparation, programs.init, advance)
-        return plan, num_bytes
+        return plan._replace(num_bytes=num_bytes, limit=limit), num_bytes
 
     # Smaller batches before anything is computed in another way.
-    estimate = estimate_of(network, level, {**targets[0], **targets[1]}, spec.platform)
-    return first_that_fits(choices_at(spec, level), make, limit, estimate)
+    guess = _guess(network, spec, level, {**targets[0], **targets[1]}, items[0], limit)
+    return first_that_fits(choices_at(spec, level), make, limit, guess)
 
 
 def evenly(num_items: int, most: int, num_devices: int) -> int:
@@ -202,13 +267,14 @@ def check_state_fits(spec: Spec) -> None:
     """Raises OutOfMemoryError if not even the state of one item has room, before anything is traced."""
     last = spec.levels[-1]
     least = min(bytes_of(state_of(spec, last, choice)) for choice in choices_at(spec, last))
-    check_enough(least, limit_of(spec))
+    with _size_that_fits(last):
+        check_enough(least, limit_of(spec))
 
 
-def is_tight(network: Network, spec: Spec, level: Level) -> bool:
+def is_tight(network: Network, spec: Spec, level: Level, limit: int | None = None) -> bool:
     """Whether one picture of a level may not fit in memory, by a rough estimate that costs nothing."""
-    programs = step_programs(objects_of(spec, level), spec.choices[0].partition)
-    return _bytes_of_one(network, level, programs) > _TIGHT * limit_of(spec)
+    needed = _bytes_of_one(network, spec, level)
+    return needed > _TIGHT * (limit_of(spec) if limit is None else limit)
 
 
 def state_of(spec: Spec, level: Level, choice: Choice) -> Any:
@@ -217,11 +283,8 @@ def state_of(spec: Spec, level: Level, choice: Choice) -> Any:
     return state_shapes(init, level.shape)
 
 
-def _bytes_of_one(network: Network, level: Level, programs: StepPrograms, num_devices: int = 0) -> int:
-    """Bytes of one item, roughly: its state, and four times the features that are compared.
-
-    With `num_devices`, the programs are those of a batch.
-    """
+def _bytes_of_one(network: Network, spec: Spec, level: Level) -> int:
+    """Bytes of one item, roughly: its state, and four times the features that are compared."""
     extractor: Extractor = network.extractor
     layers = tuple({layer for term in level.terms for layer in term.layers} - {PIXELS})
     pixels = jax.ShapeDtypeStruct((*level.shape, 3), jnp.float32)
@@ -230,5 +293,4 @@ def _bytes_of_one(network: Network, level: Level, programs: StepPrograms, num_de
         return extractor.apply(extractor.plain(params), pixels, layers)
 
     features = jax.eval_shape(features_of, network.params, pixels) if layers else {}
-    states = state_shapes(programs.init, level.shape, *([num_devices] if num_devices else []))
-    return bytes_of(states) // max(1, num_devices) + 4 * bytes_of(features)
+    return bytes_of(state_of(spec, level, spec.choices[0])) + 4 * bytes_of(features)

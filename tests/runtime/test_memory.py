@@ -104,7 +104,7 @@ def test_first_that_fits_falls_back_to_the_last(limit, expected):
 
 
 def test_what_cannot_fit_is_refused_with_the_figures():
-    with pytest.raises(OutOfMemoryError, match=r"3\.0 GiB .* needed, and 2\.0 GiB are free") as caught:
+    with pytest.raises(OutOfMemoryError, match=r"3\.0 GB .* needed, and 2\.0 GB are free") as caught:
         first_that_fits("ab", lambda choice: (choice, 3 * 2**30), int(0.9 * 2 * 2**30))
     assert caught.value.need == 3 * 2**30
     assert caught.value.free == pytest.approx(2 * 2**30, abs=2)
@@ -112,5 +112,5 @@ def test_what_cannot_fit_is_refused_with_the_figures():
 
 def test_what_takes_more_than_there_is_is_refused_before_it_is_made():
     memory.check_enough(2**29, int(0.9 * 2**30))
-    with pytest.raises(OutOfMemoryError, match=r"3,072\.0 GiB of memory are needed, and 1\.0 GiB are free"):
+    with pytest.raises(OutOfMemoryError, match=r"3,072\.0 GB of memory are needed, and 1\.0 GB are free"):
         memory.check_enough(3 * 2**40, int(0.9 * 2**30))

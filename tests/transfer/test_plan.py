@@ -130,6 +130,7 @@ def report_bytes(monkeypatch, num_bytes):
 
     monkeypatch.setattr(plan_module, "step_programs", reporting)
     monkeypatch.setattr(plan_module, "memory_limit", lambda device, most: 10)
+    monkeypatch.setattr(plan_module, "estimate_of", lambda *arguments: lambda choice: 0)
 
 
 def test_where_not_one_item_fits_all_is_rematerialised(monkeypatch, partitions):
