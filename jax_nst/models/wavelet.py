@@ -225,6 +225,7 @@ def _make(precision: str) -> Extractor:
         stages=functools.partial(_stages, precision=precision),
         radius=_RADIUS + 1,
         reach=_reach,
+        temporaries=((0.6, 0.6), (3.0, 1.8), (4.1, 2.8)),
         smallest_side=_smallest_side,
         precision=precision,
     )

@@ -11,15 +11,13 @@ from jax_nst.losses import LossWeights, Targets, Term, make_objective
 from jax_nst.losses.grouped import network_layers
 from jax_nst.losses.objective import objective_in_tiles
 from jax_nst.models.extractor import Extractor, Params
-from jax_nst.models.partition import Partition
+from jax_nst.models.partition import REMATS, Partition, count_bands
 from jax_nst.optim.step import make_move
 from jax_nst.transfer.by_shape import bytes_of
 from jax_nst.transfer.choices import Choice
 
-# Temporary arrays of an evaluation: factors of what the backward pass needs of the forward pass, and of the
-# largest features. Fitted to what XLA says on a CPU (benchmarks/memory.py).
-_FACTORS = {"none": (1.0, 3.2), "block1": (1.0, 3.6), "all": (1.0, 4.9)}
-_IN_TILES = 0.8, 0.0
+# In tiles, what XLA holds of what the backward pass keeps; it computes masked copies of features anew.
+_OF_A_TILE = 0.8
 # Pictures that the optimizer needs beside its state.
 _PICTURES = 10.0
 
@@ -53,7 +51,9 @@ def estimate_of(
         if partition.tile_size is None:
             objective = make_objective(extractor, terms, remat=partition.remat)
             kept = _kept(lambda x, *rest: objective(x, *rest)[0], pixels, params, targets, loss_weights)
-            return _model(kept, _widest(extractor, params, terms, pixels), *_FACTORS[partition.remat])
+            factors = extractor.temporaries[REMATS.index(partition.remat)]
+            factor = factors[count_bands(*shape) > 1]
+            return int(kept + factor * _widest(extractor, params, terms, pixels))
         parts = objective_in_tiles(extractor, terms, partition.tile_size)
         tiling = parts.tiling(pixels.shape)
         window = jax.ShapeDtypeStruct((*tiling.window, 3), jnp.float32)
@@ -63,8 +63,7 @@ def estimate_of(
             window, params, targets, place,
         )  # fmt: skip
         # Beside the picture and its gradient.
-        widest = _widest(extractor, params, terms, window)
-        return _model(kept, widest, *_IN_TILES) + 2 * bytes_of(pixels)
+        return int(_OF_A_TILE * kept) + 2 * bytes_of(pixels)
 
     def estimate(choice: Choice) -> int:
         init, _ = make_move(choice.optimizer)
@@ -72,10 +71,6 @@ def estimate_of(
         return arguments + state + max(evaluation(choice.partition), int(_PICTURES * bytes_of(pixels)))
 
     return estimate
-
-
-def _model(kept: int, widest: int, of_kept: float, of_widest: float) -> int:
-    return int(of_kept * kept + of_widest * widest)
 
 
 def _kept(function: Callable[..., Any], x: jax.ShapeDtypeStruct, *arguments: Any) -> int:

@@ -11,6 +11,7 @@ from conftest import picture
 from jax.sharding import AxisType, Mesh
 
 from jax_nst import Config, Grid, Halving, save_image
+from jax_nst.runtime.memory import amount
 from jax_nst.runtime.platform import current_platform
 from jax_nst.sweeps import planning
 from jax_nst.sweeps.folder import run_in_folder
@@ -54,7 +55,7 @@ def test_batch_programs_and_memory_are_those_of_the_run(files, tmp_path):
         (slots,) = {int(row["batch"]) for row in csv.DictReader(file)}
     assert lines[3].startswith(f"batches: {slots} pictures at once, ")
     num_bytes = bytes_of(job, network, slots)
-    assert lines[4].startswith(f"memory: {num_bytes / 2**20:.3g} MiB of the ")
+    assert lines[4].startswith(f"memory: {amount(num_bytes)} of the ")
     assert lines[5].startswith("time: about 1 s for the steps")
 
 

@@ -211,11 +211,10 @@ def report_bytes(monkeypatch, num_bytes, limit):
 
 
 def test_what_does_not_fit_in_memory_is_computed_twice(pair, monkeypatch):
-    config = dataclasses.replace(WAVELET, num_pairs=50, lbfgs_pairs="float32")
-    usual = stylize(*pair, config=config)
+    usual = stylize(*pair, config=WAVELET)
     num_bytes = {"none": 30, "block1": 20, "all": 10}
     compiled = report_bytes(monkeypatch, lambda partition, size: num_bytes[partition], 10)
-    tight = stylize(*pair, config=config)
+    tight = stylize(*pair, config=WAVELET)
     assert [partition for partition, _ in compiled] == ["none", "block1", "all"]
     np.testing.assert_allclose(totals(tight)[:6], totals(usual)[:6], rtol=1e-2)
 
