@@ -15,15 +15,18 @@ from jax_nst import Config, LossWeights, Term, make_objective
 from jax_nst.losses import Targets
 from jax_nst.models import vgg as vgg_module
 from jax_nst.models.extractor import Extractor, Params
+from jax_nst.models.partition import Partition
 from jax_nst.models.vgg import vgg
 from jax_nst.models.wavelet import wavelet
+from jax_nst.optim.step import Controls
 from jax_nst.runtime.platform import GPU, TPU, Platform, current_platform
+from jax_nst.transfer.by_shape import num_bytes
 from jax_nst.transfer.layout import Sharded
 from jax_nst.transfer.network import Network
 from jax_nst.transfer.pictures import Source
 from jax_nst.transfer.plan import objects_of
-from jax_nst.transfer.programs import ITEMS, num_bytes, state_shapes, step_programs
-from jax_nst.transfer.spec import resolve, resolve_level_weights
+from jax_nst.transfer.programs import ITEMS, state_shapes, step_programs
+from jax_nst.transfer.spec import learning_rate_of, resolve, resolve_level_weights
 from jax_nst.transfer.target_programs import target_programs
 from jax_nst.transfer.targets import Preparation
 
@@ -155,6 +158,7 @@ def lower(case: Case, devices: tuple[Any, ...]) -> tuple[Any, Any]:
     source = [Source(shape, _no_picture)]
     preparation = Preparation(network, level, spec.platform, source, source, fetch=lambda x: x)
     content, style = preparation.abstract()
+    controls = Controls(weights, np.float32(learning_rate_of(config)))
     if case.program == "rows":
         return _over_rows(network, level.terms, devices, content, style, weights, shape)
     if case.program != "loop":
@@ -166,15 +170,15 @@ def lower(case: Case, devices: tuple[Any, ...]) -> tuple[Any, Any]:
         return program.lower(*arguments), arguments
     count = [0] if case.platform.loop_on_device else []
     if not case.items:
-        programs = step_programs(objects_of(spec, level), case.remat)
+        programs = step_programs(objects_of(spec, level), Partition(case.remat))
         state = state_shapes(programs.init, level.shape)
-        arguments = (state, network.params, {**content, **style}, weights, *count)
+        arguments = (state, network.params, {**content, **style}, controls, *count)
         arguments = _on(devices[0], arguments)
         return programs.program.lower(*arguments), arguments
     mesh = Mesh(np.array(devices), (ITEMS,), axis_types=(AxisType.Auto,))
-    programs = step_programs(objects_of(spec, level), case.remat, mesh)
+    programs = step_programs(objects_of(spec, level), Partition(case.remat), mesh)
     per_device = -(-case.items // case.count)
-    layout = Sharded(mesh, programs, (content, style), weights, level.shape, per_device, 1, 1)
+    layout = Sharded(mesh, programs, (content, style), controls, level.shape, per_device, 1, 1)
     whole = NamedSharding(mesh, P())
     steps = [jax.ShapeDtypeStruct((), jnp.int32, sharding=whole) for _ in count]
     arguments = (*layout.abstract(network.params), *steps)
