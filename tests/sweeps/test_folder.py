@@ -24,7 +24,7 @@ from jax_nst.cli.main import main
 from jax_nst.images import load_picture, load_settings, quantize
 from jax_nst.runtime.files import FileError
 from jax_nst.runtime.locking import locked
-from jax_nst.sweeps import folder as folder_module
+from jax_nst.sweeps import picture_files
 from jax_nst.sweeps.folder import run_in_folder
 from jax_nst.sweeps.job import make_job
 from jax_nst.transfer.engine import Hooks
@@ -476,12 +476,12 @@ def test_a_full_disk_loses_no_other_item_and_names_resume(tmp_path, inputs, monk
             raise FileError(f"{path}: cannot be written (No space left on device)")
         save_image(path, pixels, **rest)
 
-    monkeypatch.setattr(folder_module, "save_image", save)
+    monkeypatch.setattr(picture_files, "save_image", save)
     message = r"1e\+03|5000|5e\+03.*\(No space left on device\); mend that and go on with --resume"
     with pytest.raises(FileError, match=message):
         run(folder, job)
     assert [int(row["item"]) for row in table(folder)] == [0, 1, 3]
-    monkeypatch.setattr(folder_module, "save_image", save_image)
+    monkeypatch.setattr(picture_files, "save_image", save_image)
     assert resumed(folder, job)[0] == {2, 4, 5}
 
 
