@@ -80,7 +80,7 @@ def test_loss_equals_a_slow_one_plain_jitted_and_vmapped(shape, channels):
         features, style = (jnp.asarray(x, jnp.float64) for x in (features, style))
         for found in (loss_of(features, style), jax.jit(loss_of)(features, style)):
             assert float(found) == pytest.approx(expected, rel=1e-5)
-        mapped = jax.vmap(loss_of)(jnp.stack([features, 2 * features]), jnp.stack([style, style]))
+        mapped = jax.jit(jax.vmap(loss_of))(jnp.stack([features, 2 * features]), jnp.stack([style, style]))
         np.testing.assert_allclose(mapped, [expected, other], rtol=1e-5)
 
 
