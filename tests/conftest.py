@@ -36,6 +36,12 @@ if OWN_CACHE:
     atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 
 
+def pytest_collection_modifyitems(items):
+    """Slow tests start with the last folders, which have the longest: no worker ends with one alone."""
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    items[:] = slow[::-1] + [item for item in items if not item.get_closest_marker("slow")]
+
+
 def pytest_runtest_setup(item):
     """Most tests compile for seconds what runs for milliseconds; the slow ones compile as users do."""
     in_full = any(item.get_closest_marker(name) for name in ("slow", "compilers"))
