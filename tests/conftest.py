@@ -11,11 +11,12 @@ import time
 
 os.environ["KERAS_BACKEND"] = "jax"
 os.environ["JAX_PLATFORMS"] = "cpu"
-# What one test compiles, another need not: the other workers and programs started by tests find it too.
-IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
-if not IS_WORKER:
+# What one test compiles, another need not, be it in another worker, in a program that a test starts, or
+# in the next call of pytest, where its caller names a folder. Small programs count: there are thousands.
+OWN_CACHE = "JAX_COMPILATION_CACHE_DIR" not in os.environ  # a worker is given that of its parent
+if OWN_CACHE:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="jax_nst_tests_")
-os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 from pathlib import Path
 
@@ -31,8 +32,21 @@ ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
-if not IS_WORKER:
+if OWN_CACHE:
     atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items):
+    """Slow tests start with the last folders, which have the longest: no worker ends with one alone."""
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    items[:] = slow[::-1] + [item for item in items if not item.get_closest_marker("slow")]
+
+
+def pytest_runtest_setup(item):
+    """Most tests compile for seconds what runs for milliseconds; the slow ones compile as users do."""
+    in_full = any(item.get_closest_marker(name) for name in ("slow", "compilers"))
+    jax.config.update("jax_disable_most_optimizations", not in_full)
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "0" if in_full else "1"  # for programs started by tests
 
 
 @pytest.fixture(autouse=True)

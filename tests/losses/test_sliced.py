@@ -22,6 +22,11 @@ def loss_of(term, features, style):
     return term.distance(term.statistic(features), term.target(term.statistic(style), 1))
 
 
+# Compiled once for all tests that use them.
+jitted = jax.jit(loss_of, static_argnums=0)
+value_and_gradient = jax.jit(jax.value_and_grad(loss_of, 1), static_argnums=0)
+
+
 def slow_shares(row, num_shares=NUM_SHARES):
     """Sorts by insertion; the mean of each run of consecutive values."""
     ordered = []
@@ -59,7 +64,8 @@ def test_statistic_equals_a_slow_one(term, size, rng):
     """Of fewer positions than shares, as many, and more, also no multiple."""
     with jax.enable_x64(True):
         features = jnp.asarray(rng.normal(size=(*size, 2)))
-        np.testing.assert_allclose(term.statistic(features), slow_statistic(term, features), atol=1e-12)
+        found = jax.jit(term.statistic)(features)
+        np.testing.assert_allclose(found, slow_statistic(term, features), atol=1e-12)
 
 
 @both_terms
@@ -68,7 +74,7 @@ def test_loss_equals_a_slow_one_plain_jitted_and_vmapped(term, rng):
     expected, other = slow_loss(term, features, style), slow_loss(term, 2 * features, style)
     with jax.enable_x64(True):
         features, style = jnp.asarray(features), jnp.asarray(style)
-        for function in (loss_of, jax.jit(loss_of, static_argnums=0)):
+        for function in (loss_of, jitted):
             assert float(function(term, features, style)) == pytest.approx(expected, rel=1e-10)
         batch = jnp.stack([features, 2 * features]), jnp.stack([style, style])
         mapped = jax.jit(jax.vmap(lambda x, y: loss_of(term, x, y)))(*batch)
@@ -82,7 +88,7 @@ def test_loss_equals_a_slow_one_plain_jitted_and_vmapped(term, rng):
 @both_terms
 def test_loss_in_float32_is_close_to_that_in_float64(term, rng):
     features, style = two_layers(rng)
-    found = loss_of(term, jnp.asarray(features, jnp.float32), jnp.asarray(style, jnp.float32))
+    found = jitted(term, jnp.asarray(features, jnp.float32), jnp.asarray(style, jnp.float32))
     assert found.dtype == jnp.float32
     assert float(found) == pytest.approx(slow_loss(term, features, style), rel=1e-5)
 
@@ -92,7 +98,7 @@ def test_loss_of_equally_many_positions_is_the_exact_distance_of_the_sorted_valu
     with jax.enable_x64(True):
         features, style = rng.normal(size=(2, 16, 16, 1)) * [[[[1]]], [[[3]]]]
         expected = np.mean((np.sort(features.ravel()) - np.sort(style.ravel())) ** 2) / np.mean(style**2)
-        assert float(loss_of(SORTED, jnp.asarray(features), jnp.asarray(style))) == pytest.approx(expected)
+        assert float(jitted(SORTED, jnp.asarray(features), jnp.asarray(style))) == pytest.approx(expected)
 
 
 def test_loss_is_at_most_the_exact_distance_and_near_it(rng):
@@ -100,7 +106,7 @@ def test_loss_is_at_most_the_exact_distance_and_near_it(rng):
     with jax.enable_x64(True):
         features, style = np.exp(rng.normal(size=(2, 64, 64, 1))) * [[[[1]]], [[[0.5]]]]
         exact = np.mean((np.sort(features.ravel()) - np.sort(style.ravel())) ** 2)
-        statistics = (SORTED.statistic(jnp.asarray(x)) for x in (features, style))
+        statistics = (jax.jit(SORTED.statistic)(jnp.asarray(x)) for x in (features, style))
         found = float(jnp.mean(jnp.square(jnp.subtract(*statistics))))
         assert 0.97 * exact < found < exact
 
@@ -113,9 +119,8 @@ def test_shares_are_means_of_the_quantile_function():
 
 @both_terms
 def test_loss_of_the_target_itself_is_exactly_zero_and_so_is_its_gradient(term, rng):
-    jitted = jax.jit(jax.value_and_grad(loss_of, 1), static_argnums=0)
     for features in two_layers(rng, np.float32):
-        value, gradient = jitted(term, features, features)
+        value, gradient = value_and_gradient(term, features, features)
         assert float(value) == 0
         np.testing.assert_array_equal(gradient, 0)
 
@@ -124,7 +129,7 @@ def test_loss_is_zero_of_the_same_distribution_at_another_size(rng):
     """Each position four times, as nearest-neighbour enlargement makes it."""
     style = jnp.asarray(rng.normal(size=(16, 16, 3)), jnp.float32)
     enlarged = jnp.repeat(jnp.repeat(style, 2, axis=0), 2, axis=1)
-    assert float(loss_of(SORTED, enlarged, style)) == 0
+    assert float(jitted(SORTED, enlarged, style)) == 0
 
 
 @both_terms
@@ -133,7 +138,8 @@ def test_loss_does_not_depend_on_where_the_positions_are(term, rng):
         features, style = two_layers(rng)
         shuffled = rng.permutation(features.reshape(-1, 3)).reshape(7, 5, 3)
         assert not np.array_equal(shuffled.reshape(-1, 3), features.reshape(-1, 3))
-        assert float(loss_of(term, shuffled, style)) == pytest.approx(float(loss_of(term, features, style)))
+        found, expected = (float(jitted(term, x, style)) for x in (shuffled, features))
+        assert found == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("size", [(5, 7), (26, 21)], ids=["fewer positions than shares", "more"])
@@ -141,8 +147,7 @@ def test_loss_does_not_depend_on_where_the_positions_are(term, rng):
 def test_gradient_against_finite_differences(term, size, rng):
     with jax.enable_x64(True):
         features, style = jnp.asarray(rng.normal(size=(*size, 2))), jnp.asarray(rng.gamma(1, 1, (9, 8, 2)))
-        gradient = np.asarray(jax.jit(jax.grad(loss_of, 1), static_argnums=0)(term, features, style))
-        jitted, h = jax.jit(loss_of, static_argnums=0), 1e-7
+        gradient, h = np.asarray(value_and_gradient(term, features, style)[1]), 1e-7
         for index in list(np.ndindex(features.shape))[:: len(features)]:
             after, before = (float(jitted(term, features.at[index].add(step), style)) for step in (h, -h))
             assert gradient[index] == pytest.approx((after - before) / (2 * h), rel=1e-4, abs=1e-8)
@@ -170,9 +175,8 @@ def test_gradient_of_equal_values_is_their_mean_over_the_ways_to_order_them(rng)
 @pytest.mark.parametrize("level", [0.0, -3.0, 2e4])
 def test_blank_pictures_have_a_finite_loss_and_gradient(term, level, rng):
     blank, other = jnp.full((5, 4, 3), level), jnp.asarray(rng.random((6, 6, 3)), jnp.float32)
-    jitted = jax.jit(jax.value_and_grad(loss_of, 1), static_argnums=0)
     for pictures in ((blank, other), (other, blank), (blank, blank)):
-        value, gradient = jitted(term, *pictures)
+        value, gradient = value_and_gradient(term, *pictures)
         assert np.isfinite(value)
         assert np.isfinite(gradient).all()
 
@@ -192,7 +196,7 @@ def test_mixture_of_two_styles_is_their_barycentre(term, rng):
     with jax.enable_x64(True):
         one, other = (jnp.asarray(x) for x in two_layers(rng))
         named = dataclasses.replace(term, layers=("layer",))
-        statistics = [{term.name: {"layer": term.statistic(x)}} for x in (one, other)]
+        statistics = [{term.name: {"layer": jax.jit(term.statistic)(x)}} for x in (one, other)]
         mixed = mix_statistics([named], statistics, jnp.asarray([0.25, 0.75]))[term.name]["layer"]
         expected = 0.25 * slow_statistic(term, one) + 0.75 * slow_statistic(term, other)
         np.testing.assert_allclose(mixed, expected, atol=1e-12)
@@ -202,7 +206,7 @@ def test_mixture_of_two_styles_is_their_barycentre(term, rng):
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
 def test_half_precision_features_have_float32_statistics_and_gradients_of_their_own_type(term, dtype, rng):
     features, style = (jnp.asarray(x, dtype) for x in two_layers(rng))
-    value, gradient = jax.jit(jax.value_and_grad(loss_of, 1), static_argnums=0)(term, features, style)
+    value, gradient = value_and_gradient(term, features, style)
     assert (value.dtype, gradient.dtype) == (jnp.float32, dtype)
     assert float(value) == pytest.approx(slow_loss(term, features, style), rel=1e-4)
 
@@ -221,5 +225,5 @@ def test_directions_mix_channels():
     one, other = np.sort(rng.normal(size=(2, 16, 16)).reshape(2, -1))
     alike = jnp.asarray(np.stack([one, other], axis=-1).reshape(16, 16, 2), jnp.float32)
     opposed = jnp.asarray(np.stack([one, other[::-1]], axis=-1).reshape(16, 16, 2), jnp.float32)
-    assert float(loss_of(SORTED, alike, opposed)) == 0
-    assert float(loss_of(SLICED, alike, opposed)) > 0.01
+    assert float(jitted(SORTED, alike, opposed)) == 0
+    assert float(jitted(SLICED, alike, opposed)) > 0.01

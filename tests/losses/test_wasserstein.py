@@ -31,6 +31,11 @@ def loss_of(features, style):
     return WASSERSTEIN.distance(WASSERSTEIN.statistic(features), target)
 
 
+# Compiled once for all tests that use them.
+jitted = jax.jit(loss_of)
+value_and_gradient = jax.jit(jax.value_and_grad(loss_of))
+
+
 def slow_gaussian(features):
     """Mean and covariance, the latter by its definition with centred features, with the floor added."""
     flat = np.asarray(features, np.float64).reshape(-1, features.shape[-1])
@@ -64,6 +69,7 @@ def random_covariance(rng, size, decay=0.0):
     return basis * np.arange(1, size + 1.0) ** -decay @ basis.T
 
 
+@jax.jit
 def bures_of(one, other):
     return bures(one, jnp.linalg.cholesky(other))
 
@@ -78,17 +84,18 @@ def test_loss_equals_a_slow_one_plain_jitted_and_vmapped(shape, channels):
     expected, other = slow_loss(features, style), slow_loss(2 * np.asarray(features), style)
     with jax.enable_x64(True):
         features, style = (jnp.asarray(x, jnp.float64) for x in (features, style))
-        for found in (loss_of(features, style), jax.jit(loss_of)(features, style)):
+        for found in (loss_of(features, style), jitted(features, style)):
             assert float(found) == pytest.approx(expected, rel=1e-5)
-        mapped = jax.vmap(loss_of)(jnp.stack([features, 2 * features]), jnp.stack([style, style]))
+        mapped = jax.jit(jax.vmap(loss_of))(jnp.stack([features, 2 * features]), jnp.stack([style, style]))
         np.testing.assert_allclose(mapped, [expected, other], rtol=1e-5)
 
 
 @pytest.mark.parametrize("channels", [3, 64, 256])
 def test_loss_in_float32_is_close_to_that_in_float64(channels):
     features, style = (layer(seed, (12, 10), channels, np.float32) for seed in (2, 3))
-    assert loss_of(features, style).dtype == jnp.float32
-    assert float(loss_of(features, style)) == pytest.approx(slow_loss(features, style), rel=1e-5)
+    found = jitted(features, style)
+    assert found.dtype == jnp.float32
+    assert float(found) == pytest.approx(slow_loss(features, style), rel=1e-5)
 
 
 @pytest.mark.parametrize("positions", [4096, 100, 1], ids=["full rank", "few positions", "one position"])
@@ -115,7 +122,7 @@ def test_loss_of_channels_that_are_independent_is_a_sum_over_channels():
         deviations, style_deviations = np.array([1.0, 2.0, 3.0]), np.array([2.0, 2.0, 1.0])
         mean, style_mean = np.array([0.0, 1.0, 2.0]), np.array([1.0, 1.0, 0.0])
         pictures = (mean + deviations * signs, style_mean + style_deviations * signs)
-        found = loss_of(*(jnp.asarray(x) for x in pictures))
+        found = jitted(*(jnp.asarray(x) for x in pictures))
         powers = [np.mean(m**2 + d**2) for m, d in ((mean, deviations), (style_mean, style_deviations))]
         own, wanted = (
             np.sqrt(d**2 + VARIANCE_FLOOR * power)
@@ -153,14 +160,14 @@ def test_loss_does_not_depend_on_where_the_positions_are(rng):
         features, style = layer(6, (6, 5), 4), layer(7, (4, 4), 4)
         shuffled = rng.permutation(features.reshape(-1, 4)).reshape(5, 6, 4)
         assert not np.array_equal(shuffled.reshape(-1, 4), features.reshape(-1, 4))
-        assert float(loss_of(shuffled, style)) == pytest.approx(float(loss_of(features, style)), rel=1e-10)
+        found, expected = (float(jitted(x, style)) for x in (shuffled, features))
+        assert found == pytest.approx(expected, rel=1e-10)
 
 
 def test_gradient_against_finite_differences():
     with jax.enable_x64(True):
         features, style = (jnp.asarray(layer(seed, (4, 3), 5) / 100, jnp.float64) for seed in (8, 9))
-        gradient = np.asarray(jax.jit(jax.grad(loss_of))(features, style))
-        jitted, h = jax.jit(loss_of), 1e-6
+        gradient, h = np.asarray(value_and_gradient(features, style)[1]), 1e-6
         for index in np.ndindex(features.shape):
             after, before = (float(jitted(features.at[index].add(step), style)) for step in (h, -h))
             assert gradient[index] == pytest.approx((after - before) / (2 * h), rel=1e-5, abs=1e-8)
@@ -171,7 +178,7 @@ def test_gradient_of_bures_against_finite_differences(argument, rng):
     with jax.enable_x64(True):
         arguments = [jnp.asarray(random_covariance(rng, 4, decay)) for decay in (1, 0.5)]
         arguments[1] = jnp.linalg.cholesky(arguments[1])
-        gradient = jax.grad(bures, argument)(*arguments)
+        gradient = jax.jit(jax.grad(bures, argument))(*arguments)
         direction = rng.normal(size=(4, 4))
         direction = jnp.asarray(direction + direction.T if argument == 0 else direction)
 
@@ -185,8 +192,7 @@ def test_gradient_of_bures_against_finite_differences(argument, rng):
 
 def test_gradient_at_the_target_is_small_beside_that_of_another_picture():
     features, style = (layer(seed, (16, 16), 64, np.float32) for seed in (10, 11))
-    gradient = jax.jit(jax.grad(loss_of))
-    at_target, elsewhere = (np.abs(gradient(x, style)).max() for x in (style, features))
+    at_target, elsewhere = (np.abs(value_and_gradient(x, style)[1]).max() for x in (style, features))
     assert at_target < 1e-3 * elsewhere
 
 
@@ -200,7 +206,7 @@ def test_blank_pictures_have_a_finite_loss_and_gradient(blank, level):
         style = layer(12, (6, 6), 32, np.float32)
     if blank == "style":
         features = layer(12, (6, 6), 32, np.float32)
-    value, gradient = jax.jit(jax.value_and_grad(loss_of))(features, style)
+    value, gradient = value_and_gradient(features, style)
     assert np.isfinite(gradient).all()
     if blank == "both":
         assert 0 <= float(value) < 1e-8
@@ -211,7 +217,7 @@ def test_blank_pictures_have_a_finite_loss_and_gradient(blank, level):
 @pytest.mark.slow
 def test_a_blank_picture_of_many_channels_and_positions_keeps_its_covariance_positive_definite(rng):
     constant = jnp.broadcast_to(jnp.asarray(rng.random(512), jnp.float32), (128, 128, 512))
-    value, gradient = jax.jit(jax.value_and_grad(loss_of))(constant, layer(12, (6, 6), 512, np.float32))
+    value, gradient = value_and_gradient(constant, layer(12, (6, 6), 512, np.float32))
     assert np.isfinite(value)
     assert np.isfinite(gradient).all()
 
@@ -219,12 +225,12 @@ def test_a_blank_picture_of_many_channels_and_positions_keeps_its_covariance_pos
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
 def test_half_precision_features_have_float32_statistics_and_gradients_of_their_own_type(dtype):
     features, style = (layer(seed, (9, 8), 8, np.float32).astype(dtype) for seed in (13, 14))
-    value, gradient = jax.jit(jax.value_and_grad(loss_of))(features, style)
+    value, gradient = value_and_gradient(features, style)
     assert value.dtype == jnp.float32
     assert gradient.dtype == dtype
     exact = [x.astype(jnp.float32) for x in (features, style)]
     assert float(value) == pytest.approx(slow_loss(*exact), rel=1e-4)
-    expected = np.asarray(jax.jit(jax.grad(loss_of))(*exact))
+    expected = np.asarray(value_and_gradient(*exact)[1])
     np.testing.assert_allclose(gradient.astype(jnp.float32), expected, atol=0.03 * np.abs(expected).max())
 
 
@@ -264,7 +270,7 @@ def test_loss_of_a_flat_region_in_low_precision_is_finite(dtype):
     def loss(features):
         return WASSERSTEIN.distance(WASSERSTEIN.statistic(features, weights=weights), target)
 
-    value, gradient = jax.value_and_grad(loss)(features)
+    value, gradient = jax.jit(jax.value_and_grad(loss))(features)
     assert np.isfinite(value)
     assert np.isfinite(gradient.astype(jnp.float32)).all()
 

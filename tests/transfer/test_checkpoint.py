@@ -303,13 +303,20 @@ history = [[entry[name] for name in entry if name != "seconds"] for entry in res
 np.savez(out, pixels=result.pixels, history=history)
 """
 
+LITE = Config(
+    features="vgg19-lite",
+    content_layers=("relu2_1",),
+    style_layers=("relu1_1", "relu2_1"),
+    size=64,
+    scales="2",
+    steps=40,
+    save_every=2,
+)
 CASES = {
     "wavelet adam": dataclasses.replace(WAVELET, steps=60, save_every=2),
     "wavelet lbfgs": dataclasses.replace(WAVELET, optimizer="lbfgs", steps=60, save_every=2),
-    "vgg lbfgs": Config(features="vgg19-lite", size=64, scales="2", steps=40, save_every=2),
-    "vgg adam": Config(
-        features="vgg19-lite", size=64, scales="2", steps=40, save_every=2, optimizer="adam"
-    ),
+    "vgg lbfgs": LITE,
+    "vgg adam": dataclasses.replace(LITE, optimizer="adam"),
 }
 
 

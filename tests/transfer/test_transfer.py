@@ -257,12 +257,18 @@ def test_settings_of_speed_and_memory_paint_the_same_picture(pair, settings):
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, pytest.param({"init": "noise", "remat": "all"}, marks=pytest.mark.slow)]
+    "settings",
+    [
+        {"content_layers": ("relu2_1",), "style_layers": ("relu1_1", "relu2_1")},
+        pytest.param({}, marks=pytest.mark.slow),
+        pytest.param({"init": "noise", "remat": "all"}, marks=pytest.mark.slow),
+    ],
+    ids=["two layers", "all layers", "noise"],
 )
 def test_vgg_in_float16_paints_as_good_a_picture(settings):
     """By the loss in float32."""
-    content, style = (load_image(EXAMPLES / f"{name}.jpg", 64) for name in ("cat", "cypresses"))
-    usual = Config(features="vgg19-lite", size=64, steps=20, optimizer="adam")
+    content, style = (load_image(EXAMPLES / f"{name}.jpg", 48) for name in ("cat", "cypresses"))
+    usual = Config(features="vgg19-lite", size=48, steps=8, optimizer="adam")
     exact = stylize(content, style, config=dataclasses.replace(usual, **settings))
     low = stylize(content, style, config=dataclasses.replace(usual, precision="float16", **settings))
     losses = [float(exact.score(result.pixels).total) for result in (exact, low)]
