@@ -188,6 +188,7 @@ def plot(arguments: argparse.Namespace, results: Results, path: Path) -> None:
         return
     mpl.use("Agg")
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import LogLocator, NullLocator
 
     figure, axes = plt.subplots(1, len(MODES), figsize=(11, 5), sharex=True, sharey=True)
     for axis, mode in zip(axes, MODES, strict=True):
@@ -198,6 +199,11 @@ def plot(arguments: argparse.Namespace, results: Results, path: Path) -> None:
             ]
             axis.plot(*zip(*points, strict=True), "o-", label=loss)
         axis.set(title=f"equal {mode}", xlabel="style distance, layers not painted with")
+        if axis.dataLim.x1 > 10 * axis.dataLim.x0:
+            axis.set_xscale("log")
+            axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.xaxis.set_major_formatter("{x:g}")
+            axis.xaxis.set_minor_locator(NullLocator())
     axes[0].set_ylabel("SSIM with the content")
     axes[0].legend()
     figure.tight_layout()
