@@ -1,4 +1,5 @@
 import jax
+import psutil
 import pytest
 
 from jax_nst.runtime import memory
@@ -37,6 +38,47 @@ def test_largest_that_fits_tries_the_upper_bound_first_if_the_guess_exceeds_it()
 
 def test_limit_of_this_machine_is_plausible():
     assert 10**8 < memory_limit(jax.devices()[0]) < 10**14
+
+
+def test_the_limit_of_the_user_counts_for_the_whole_process():
+    used = psutil.Process().memory_info().rss
+    limit = memory_limit(jax.devices()[0], used + 2**30)
+    assert limit == pytest.approx(0.9 * 2**30, rel=0.05)
+    assert memory_limit(jax.devices()[0], 1) == 0
+    assert memory_limit(jax.devices()[0], 2**60) == pytest.approx(memory_limit(jax.devices()[0]), rel=0.2)
+
+
+def test_the_limit_of_the_user_on_a_device():
+    class Device:
+        platform = "gpu"
+
+        def memory_stats(self):
+            return {"bytes_limit": 1000, "bytes_in_use": 100}
+
+    assert [memory_limit(Device(), most) for most in (None, 500, 50, 5000)] == [810, 360, 0, 810]
+
+
+def test_amounts():
+    amounts = [memory.amount(x) for x in (9.8 * 2**30, 2**40, 2**26, 0)]
+    assert amounts == ["9.8 GB", "1,024.0 GB", "64 MB", "0 MB"]
+
+
+def test_what_seems_too_large_is_not_made_and_the_smallest_is_the_last_resort():
+    need, tried = {"a": 100, "b": 30, "c": 10, "d": 20}, []
+
+    def make(choice):
+        tried.append(choice)
+        return choice, need[choice]
+
+    assert first_that_fits("abcd", make, 25, need.__getitem__) == "d"
+    assert tried == ["d"]
+    tried.clear()
+    assert first_that_fits("abcd", make, 25, {"a": 100, "b": 20, "c": 10, "d": 20}.__getitem__) == "d"
+    assert tried == ["b", "d"]  # the guess of b was too low
+    tried.clear()
+    with pytest.raises(OutOfMemoryError):
+        first_that_fits("abcd", make, 5, need.__getitem__)
+    assert tried == ["c"]
 
 
 def write_group(folder, names, limit, used, cached):

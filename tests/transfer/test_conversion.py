@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from jax_nst.transfer.conversion import as_masks, as_weight, from_text, is_list, is_path
+from jax_nst.transfer.conversion import as_masks, as_weight, bytes_in, from_text, is_list, is_path
 from jax_nst.transfer.masks import Mask
 
 
@@ -20,6 +20,24 @@ def test_a_weight_is_a_number_or_a_path():
     assert as_weight("w", pathlib.Path("a") / "map.png") == str(pathlib.Path("a") / "map.png")
     with pytest.raises(ValueError, match="w must be a number, not '7'"):
         as_weight("w", "7")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("8GB", 2**33), ("0.5g", 2**29), (" 512 MiB ", 2**29), ("1024", 1024), ("2tb", 2**41),
+        ("7KB", 7168),
+        (".5MB", 2**19), (None, None),
+    ],
+)  # fmt: skip
+def test_amounts_of_memory(text, expected):
+    assert bytes_in(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "GB", "-1GB", "8 GB of it", "1e9", "8XB", "0"])
+def test_what_is_no_amount_of_memory(text):
+    with pytest.raises(ValueError, match="memory must be an amount such as 8GB"):
+        bytes_in(text)
 
 
 def test_masks_of_one_string_are_separated_by_commas():
