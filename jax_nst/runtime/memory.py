@@ -137,12 +137,16 @@ def first_that_fits(
     """
     guesses = [guess(choice) for choice in choices]
     smallest = min(reversed(range(len(choices))), key=guesses.__getitem__)
+    last_resort: tuple[Made, int] | None = None
     for number, choice in enumerate(choices):
-        if number != smallest and guesses[number] <= limit:
-            made, num_bytes = make(choice)
-            if num_bytes <= limit:
-                return made
-    made, num_bytes = make(choices[smallest])
+        if guesses[number] > limit:
+            continue
+        made, num_bytes = make(choice)
+        if num_bytes <= limit:
+            return made
+        if number == smallest:
+            last_resort = made, num_bytes
+    made, num_bytes = last_resort or make(choices[smallest])
     check_enough(num_bytes, limit)
     return made
 

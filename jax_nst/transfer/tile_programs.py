@@ -22,7 +22,7 @@ Step = Callable[..., tuple[State, jax.Array]]
 """`(state, params, targets, controls) -> (state, row [1, names])`: one update."""
 
 
-_LARGE, _TILE = 2**21, 1024
+_LARGE, _TILE = 2**19, 512
 """Pixels of a picture that is measured in tiles, and the side of these."""
 
 

@@ -26,7 +26,7 @@ def make(name):
 
 def reach_of(extractor, layers):
     assert extractor.reach is not None
-    return reach_of(extractor, layers)
+    return extractor.reach(layers)
 
 
 def own(places, axis):
