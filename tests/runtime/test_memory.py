@@ -70,15 +70,19 @@ def test_what_seems_too_large_is_not_made_and_the_smallest_is_the_last_resort():
         tried.append(choice)
         return choice, need[choice]
 
-    assert first_that_fits("abcd", make, 25, need.__getitem__) == "d"
-    assert tried == ["d"]
+    assert first_that_fits("abcd", make, 25, need.__getitem__) == "c"
+    assert tried == ["c"]
     tried.clear()
-    assert first_that_fits("abcd", make, 25, {"a": 100, "b": 20, "c": 10, "d": 20}.__getitem__) == "d"
-    assert tried == ["b", "d"]  # the guess of b was too low
+    assert first_that_fits("abcd", make, 25, {**need, "b": 20}.__getitem__) == "c"
+    assert tried == ["b", "c"]  # the guess of b was too low
     tried.clear()
     with pytest.raises(OutOfMemoryError):
         first_that_fits("abcd", make, 5, need.__getitem__)
     assert tried == ["c"]
+    tried.clear()
+    with pytest.raises(OutOfMemoryError):
+        first_that_fits("ac", make, 5, lambda choice: 1)
+    assert tried == ["a", "c"]  # each once
 
 
 def write_group(folder, names, limit, used, cached):
