@@ -128,11 +128,16 @@ def _check_regular(path: str | os.PathLike[str]) -> None:
 
 
 @contextlib.contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+def replacing(path: str | os.PathLike[str], *, durable: bool = True) -> Iterator[IO[bytes]]:
     """Yields a temporary file that replaces `path` when the context ends without an exception.
 
     The replacement is atomic: readers, and a program killed at any moment, see the old file or the new
     one, never a part of it. A file that is replaced keeps its permissions.
+
+    Args:
+      path: of the file.
+      durable: wait until the disk has the file. Without that it may be lost or damaged if the power
+        fails, which suits a file that can be made again.
 
     Raises:
       FileError: the file cannot be written.
@@ -142,7 +147,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         with _temporary(path) as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
             file.close()
             target = os.path.realpath(path)
             os.chmod(file.name, _permissions(target))

@@ -183,7 +183,12 @@ def free_name(name: str, taken: Container[str]) -> str:
 def varied(entries: Iterable[Entry]) -> list[str]:
     """The settings that differ between items, in the order of the columns of the table."""
     entries = list(entries)
-    return [name for name in _COLUMNS if len({str(cell(entry, name)) for entry in entries}) > 1]
+    given = {name for entry in entries for name in (*entry.values, *entry.labels)}
+    return [
+        name
+        for name in _COLUMNS
+        if name in given and len({str(cell(entry, name)) for entry in entries}) > 1
+    ]
 
 
 def cell(entry: Entry, name: str) -> Any:

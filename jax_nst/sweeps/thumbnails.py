@@ -1,5 +1,6 @@
 """Thumbnails of the pictures of a sweep: JPEG files beside its page, made once for each picture."""
 
+import contextlib
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -41,9 +42,11 @@ def make_thumbnail(folder: Path, file: str, name: str) -> Thumbnail | None:
     path = folder / THUMBNAILS / f"{name}.jpg"
     try:
         made = (folder / file).stat().st_mtime_ns
-        if not path.exists() or path.stat().st_mtime_ns != made:
-            write_thumbnail(path, jpeg_of(load_image(folder / file), _SIDE))
-            os.utime(path, ns=(made, made))
+        with contextlib.suppress(OSError):  # missing or damaged
+            if path.stat().st_mtime_ns == made:
+                return read_thumbnail(folder, path)
+        write_thumbnail(path, jpeg_of(load_image(folder / file), _SIDE))
+        os.utime(path, ns=(made, made))
         return read_thumbnail(folder, path)
     except (OSError, ImageError):
         return None
@@ -52,7 +55,7 @@ def make_thumbnail(folder: Path, file: str, name: str) -> Thumbnail | None:
 def write_thumbnail(path: Path, content: bytes) -> None:
     """Writes an encoded image, whole or not at all, to a folder that is made if need be."""
     path.parent.mkdir(exist_ok=True)
-    with replacing(path) as file:
+    with replacing(path, durable=False) as file:  # it takes longer to wait for the disk than to make it
         file.write(content)
 
 

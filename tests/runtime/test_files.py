@@ -62,6 +62,16 @@ def test_a_file_that_is_replaced_keeps_its_permissions(tmp_path):
         assert (tmp_path / "x").read_bytes() == b"new"
 
 
+@pytest.mark.parametrize("durable", [True, False])
+def test_only_what_is_to_be_durable_waits_for_the_disk(durable, tmp_path, monkeypatch):
+    waits = []
+    monkeypatch.setattr(os, "fsync", waits.append)
+    with replacing(tmp_path / "file", durable=durable) as file:
+        file.write(b"content")
+    assert (tmp_path / "file").read_bytes() == b"content"
+    assert len(waits) == durable
+
+
 def test_what_is_no_file_is_not_replaced(tmp_path):
     """A rename over a device or a pipe would put an ordinary file in its place."""
     os.mkfifo(tmp_path / "pipe")

@@ -22,6 +22,17 @@ def test_a_thumbnail_is_made_once_and_again_when_its_picture_changes(tmp_path):
     assert path.read_bytes() != first
 
 
+def test_a_damaged_thumbnail_is_made_again(tmp_path):
+    save_image(tmp_path / "p.png", picture(20, 30))
+    make_thumbnail(tmp_path, "p.png", "p")
+    path = tmp_path / "thumbnails" / "p.jpg"
+    good, time = path.read_bytes(), path.stat().st_mtime_ns
+    path.write_bytes(b"")  # as the power may leave it, with the time of its picture
+    os.utime(path, ns=(time, time))
+    assert make_thumbnail(tmp_path, "p.png", "p") == ("thumbnails/p.jpg", 30, 20)
+    assert path.read_bytes() == good
+
+
 def test_a_small_picture_is_not_enlarged(tmp_path):
     save_image(tmp_path / "p.png", picture(20, 30))
     assert make_thumbnail(tmp_path, "p.png", "p") == ("thumbnails/p.jpg", 30, 20)
