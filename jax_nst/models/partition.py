@@ -37,16 +37,6 @@ class Partition(NamedTuple):
         return self.remat if self.tile_size is None else f"tiles of {self.tile_size}"
 
 
-def parse_partition(text: str) -> Partition:
-    """Undoes `str`; raises ValueError if the text is of no partition."""
-    if text in REMATS:
-        return Partition(text)
-    size = text.removeprefix("tiles of ")
-    if size == text or not size.isdigit():
-        raise ValueError(f"{text!r} is no partition")
-    return Partition(tile_size=int(size))
-
-
 Reduce = Callable[[Features, "Part", Any], tuple[Mapping[str, Any], Features]]
 """`(features of a part, the part, arguments) -> (sums, kept)`.
 

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from conftest import picture, vgg_params
 
-from jax_nst.models.partition import bands, reduce_features
+from jax_nst.models.partition import (
+    bands,
+    reduce_features,
+    reduce_tile,
+    sum_over_tiles,
+)
+from jax_nst.models.tiles import tiling_of
 from jax_nst.models.vgg import vgg
 from jax_nst.models.wavelet import wavelet
 
@@ -29,8 +35,10 @@ def make(name, layers, dtype=np.float32):
 
 def keep(features, part, arguments):
     """Keeps all features; sums the rows that a part has, weighted by `arguments`."""
-    share = {f"share of {layer}": jnp.asarray(part.share) for layer in features}
-    sums = {layer: arguments * part.share * jnp.mean(x) for layer, x in features.items()}
+    own, others = part.share(features, tuple(features)[:1])
+    assert others is None
+    share = {f"share of {layer}": jnp.asarray(own) for layer in features}
+    sums = {layer: arguments * own * jnp.mean(x) for layer, x in features.items()}
     return {**share, **sums}, features
 
 
@@ -47,7 +55,7 @@ def test_features_in_bands_of_rows_are_those_of_the_undivided_picture(name, shap
     assert [part.rows.start for part in parts[1:]] == [part.rows.stop for part in parts[:-1]]
     assert (parts[0].rows.start, parts[-1].rows.stop) == (0, shape[0])
     assert all(part.rows.start % 2 == 0 for part in parts)
-    assert sum(part.share for part in parts) == pytest.approx(1)
+    assert sum(part.share_of_rows for part in parts) == pytest.approx(1)
     sums, in_bands = reduce_features(extractor, params, pixels, layers, keep, 2.0, remat="all")
     assert sorted(in_bands) == sorted(layers)
     for layer in layers:
@@ -118,3 +126,32 @@ def test_gradient_reaches_pixels_through_sums_and_kept_features(remat, monkeypat
     np.testing.assert_allclose(jax.grad(loss)(batch[0]), expected[0], rtol=1e-3, atol=atol)
     np.testing.assert_allclose(jax.jit(jax.grad(loss))(batch[1]), expected[1], rtol=1e-3, atol=atol)
     np.testing.assert_allclose(jax.vmap(jax.grad(loss))(batch), expected, rtol=1e-3, atol=atol)
+
+
+@pytest.mark.slow
+def test_sums_over_tiles_and_their_gradient_are_those_of_the_picture():
+    """Against the sum over a picture, cut into tiles that do not overlap what they sum."""
+    extractor, layers = wavelet(), ("scale1",)
+    tiling = tiling_of(extractor, layers, (40, 36), 16)
+    pixels = jnp.asarray(picture(40, 36))
+
+    def square(features, part, arguments):
+        return {"sum": jnp.sum(arguments * part.own("scale1", features["scale1"]) ** 2)}, {}
+
+    def loss(pixels):
+        def of_tile(place):
+            window = tiling.cut(pixels, place)
+            found, _, _ = reduce_tile(
+                extractor, {}, window, layers, square, 0.5, tiling=tiling, place=place
+            )
+            return found
+
+        return sum_over_tiles(of_tile, tiling)["sum"]
+
+    def reference(pixels):
+        return jnp.sum(0.5 * extractor.apply({}, pixels, layers)["scale1"] ** 2)
+
+    value, gradient = jax.jit(jax.value_and_grad(loss))(pixels)
+    expected, of_whole = jax.jit(jax.value_and_grad(reference))(pixels)
+    assert float(value) == pytest.approx(float(expected), rel=1e-5)
+    np.testing.assert_allclose(gradient, of_whole, atol=1e-5 * float(jnp.abs(of_whole).max()))
