@@ -61,8 +61,9 @@ class Extractor:
         as near as halving comes. Smaller makes larger shapes; a network that sees less of the picture at
         once needs a smaller one.
       temporaries: for each of `partition.REMATS`, computed whole and in bands: how many arrays as large as
-        the widest features XLA holds beside what the backward pass keeps. Fitted by benchmarks/memory.py;
-        for plans of the memory.
+        the widest features XLA holds beside what the backward pass is traced to keep. Fitted with the
+        default loss by benchmarks/memory.py; for plans of the memory.
+      kept_in_tiles: the share of what the backward pass of a tile is traced to keep that XLA does keep.
       whole: the name of the network that this one is the beginning of, if any.
       prepare: `(params) -> params` with what can be computed once, before the first step.
       plain: undoes `prepare`, for programs that run once: prepared params take longer to compile.
@@ -82,6 +83,7 @@ class Extractor:
     layers_at: Callable[[tuple[int, int]], tuple[tuple[str, ...], tuple[str, ...]]] | None = None
     coarsest_size: int = 256
     temporaries: tuple[tuple[float, float], ...] = ((3.2, 3.2), (4.0, 3.6), (5.7, 4.8))
+    kept_in_tiles: float = 0.8
     whole: str = ""
     prepare: Callable[[Params], Params] = _unchanged
     plain: Callable[[Params], Params] = _unchanged

@@ -225,7 +225,8 @@ def _make(precision: str) -> Extractor:
         stages=functools.partial(_stages, precision=precision),
         radius=_RADIUS + 1,
         reach=_reach,
-        temporaries=((0.6, 0.6), (3.0, 1.8), (4.1, 2.8)),
+        temporaries=((-0.4, -0.4), (1.8, 0.6), (2.7, 1.4)),
+        kept_in_tiles=0.55,
         smallest_side=_smallest_side,
         precision=precision,
     )

@@ -16,8 +16,6 @@ from jax_nst.optim.step import make_move
 from jax_nst.transfer.by_shape import bytes_of
 from jax_nst.transfer.choices import Choice
 
-# In tiles, what XLA holds of what the backward pass keeps; it computes masked copies of features anew.
-_OF_A_TILE = 0.8
 # Pictures that the optimizer needs beside its state.
 _PICTURES = 10.0
 
@@ -63,7 +61,7 @@ def estimate_of(
             window, params, targets, place,
         )  # fmt: skip
         # Beside the picture and its gradient.
-        return int(_OF_A_TILE * kept) + 2 * bytes_of(pixels)
+        return int(extractor.kept_in_tiles * kept) + 2 * bytes_of(pixels)
 
     def estimate(choice: Choice) -> int:
         init, _ = make_move(choice.optimizer)

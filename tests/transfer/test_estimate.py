@@ -10,7 +10,7 @@ from jax_nst import Config, vgg, wavelet
 from jax_nst.models.partition import Partition
 from jax_nst.optim import make_optimizer
 from jax_nst.optim.step import Controls
-from jax_nst.runtime.platform import CPU
+from jax_nst.runtime.platform import current_platform
 from jax_nst.transfer.choices import Choice
 from jax_nst.transfer.estimate import estimate_of
 from jax_nst.transfer.item import Item
@@ -21,6 +21,7 @@ from jax_nst.transfer.programs import step_programs
 from jax_nst.transfer.spec import resolve, resolve_level_weights
 from jax_nst.transfer.targets import Preparation
 
+PLATFORM = current_platform()  # with its options of the compiler
 LITE = vgg("vgg19-lite", use_winograd=True)
 
 
@@ -35,9 +36,9 @@ def problem(name, size, **settings):
     network = network_of(name)
     shape = (size * 3 // 4, size, 3)
     config = Config(features=network.extractor, size=size, scales=1, **settings)
-    spec = resolve(config, network.extractor, shape, CPU)
+    spec = resolve(config, network.extractor, shape, PLATFORM)
     level, source = spec.levels[-1], Source(shape, lambda: picture(*shape[:2]))
-    content, style = Preparation(network, level, CPU, [source], [source]).abstract()
+    content, style = Preparation(network, level, PLATFORM, [source], [source]).abstract()
     return network, spec, level, {**content, **style}, resolve_level_weights(config, spec)[level]
 
 
@@ -66,6 +67,7 @@ def both(name, size, partition, optimizer):
     ids=str,
 )
 def test_the_estimate_is_within_15_percent_of_the_analysis(name, size, partition):
+    """With the default losses."""
     estimate, num_bytes = both(name, size, partition, make_optimizer("lbfgs", memory_size=10))
     assert estimate == pytest.approx(num_bytes, rel=0.15)
 
@@ -121,7 +123,7 @@ def test_a_plan_takes_the_first_choice_that_fits(monkeypatch):
     shape = (*level.shape, 3)
     item = Item(0, (0,), (1.0,), {level: weights}, Start("content", 0))
     source = Source(shape, lambda: picture(*shape[:2]))
-    preparation = Preparation(network, level, CPU, [source], [source])
+    preparation = Preparation(network, level, PLATFORM, [source], [source])
     estimate = estimate_of(network.extractor, {}, level.terms, level.shape, targets, weights)
     by_name = {choice.name: choice for choice in spec.choices}
     wanted = by_name["tiles of 256, 5 pairs in bfloat16"]
