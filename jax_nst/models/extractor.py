@@ -82,8 +82,8 @@ class Extractor:
     reach: Callable[[Sequence[str]], int] | None = None
     layers_at: Callable[[tuple[int, int]], tuple[tuple[str, ...], tuple[str, ...]]] | None = None
     coarsest_size: int = 256
-    temporaries: tuple[tuple[float, float], ...] = ((3.2, 3.2), (4.0, 3.6), (5.7, 4.8))
-    kept_in_tiles: float = 0.8
+    temporaries: tuple[tuple[float, float], ...] = ((3.2, 3.2), (3.5, 1.5), (4.8, 2.6))
+    kept_in_tiles: float = 0.6
     whole: str = ""
     prepare: Callable[[Params], Params] = _unchanged
     plain: Callable[[Params], Params] = _unchanged

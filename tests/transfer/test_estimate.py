@@ -44,7 +44,8 @@ def problem(name, size, **settings):
 
 def both(name, size, partition, optimizer):
     """The estimate, and the bytes of the program."""
-    network, spec, level, targets, weights = problem(name, size)
+    style_loss = ("gram",) if name == "wavelet" else ("wasserstein",)
+    network, spec, level, targets, weights = problem(name, size, style_loss=style_loss)
     choice = Choice(partition, optimizer, str(partition))
     estimate = estimate_of(network.extractor, network.params, level.terms, level.shape, targets, weights)
     programs = step_programs(objects_of(spec, level, choice), partition)
