@@ -112,8 +112,8 @@ def test_targets_and_score_of_a_large_picture_are_computed_in_tiles(small_tiles)
 
 
 def test_a_run_in_tiles_and_a_sweep_in_tiles_are_those_of_whole_pictures():
-    content, style = picture(70, 90, 1), picture(40, 50, 2)
-    config = dataclasses.replace(CONFIG, size=90, optimizer="adam")
+    content, style = picture(50, 64, 1), picture(40, 50, 2)
+    config = dataclasses.replace(CONFIG, size=64, optimizer="adam")
     whole = stylize(content, style, config=config)
     tiled = stylize(content, style, config=dataclasses.replace(config, tile_size=32))
     swept = sweep(content, style, config=dataclasses.replace(config, tile_size=32), batch=2)
