@@ -100,14 +100,9 @@ def nothing_reduced(
             :2
         ]
 
-    def features(params: Params, pixels: jax.Array) -> Features:
-        return extractor.apply(params, pixels, layers)
-
-    window, pixels = (
-        jax.ShapeDtypeStruct((*shape, 3), jnp.float32) for shape in (tiling.window, tiling.shape)
-    )
+    window = jax.ShapeDtypeStruct((*tiling.window, 3), jnp.float32)
     sums, kept = jax.eval_shape(of_tile, params, window, weights, tiling.rows()[0])
-    whole = jax.eval_shape(features, params, pixels)
+    whole = extractor.feature_shapes(params, tiling.shape, layers)
     reduced = Reduced(sums, {layer: whole[layer] for layer in kept})
     return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), reduced)
 
@@ -195,14 +190,11 @@ def layer_shapes(
 ) -> dict[str, tuple[int, int]]:
     """(height, width) of each layer, of a picture of `shape` [H, W, 3]."""
     own = tuple(layer for layer in dict.fromkeys(layers) if layer != PIXELS)
-    pixels = jax.ShapeDtypeStruct(shape, jnp.float32)
-
-    def features_of(params: Params, pixels: jax.Array) -> Features:
-        return extractor.apply(extractor.plain(params), pixels, own)
-
-    features = jax.eval_shape(features_of, params, pixels) if own else {}
+    features = extractor.feature_shapes(params, shape, own)
     height, width = shape[:2]
-    return {PIXELS: (height, width)} | {layer: feature.shape[:2] for layer, feature in features.items()}
+    return {PIXELS: (height, width)} | {
+        layer: (feature.shape[0], feature.shape[1]) for layer, feature in features.items()
+    }
 
 
 def count_positions(

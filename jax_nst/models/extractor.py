@@ -99,6 +99,15 @@ class Extractor:
             features |= found
         return {layer: features[layer] for layer in layers}
 
+    def feature_shapes(self, params: Params, shape: Sequence[int], layers: Sequence[str]) -> Features:
+        """The shapes and types of the features of a picture of `shape` (height, width, ...)."""
+
+        def features(params: Params, pixels: jax.Array) -> Features:
+            return self.apply(self.plain(params), pixels, layers)
+
+        pixels = jax.ShapeDtypeStruct((*shape[:2], 3), jnp.float32)
+        return jax.eval_shape(features, params, pixels) if layers else {}
+
     def check_layers(self, layers: Sequence[str]) -> None:
         """Raises ValueError, listing the valid names, if one of `layers` is unknown."""
         unknown = [layer for layer in layers if layer not in self.layers]

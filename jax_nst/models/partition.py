@@ -165,8 +165,7 @@ def reduce_tile(
         carry, found = stage(params, carry)
         features |= found
         strides |= dict.fromkeys(found, 2**number)
-    whole = jax.ShapeDtypeStruct((*tiling.shape, window.shape[-1]), window.dtype)
-    shapes = jax.eval_shape(lambda params, x: extractor.apply(params, x, layers), params, whole)
+    shapes = extractor.feature_shapes(params, tiling.shape, layers)
     positions = {layer: float(x.shape[0] * x.shape[1]) for layer, x in shapes.items()}
     tile = Tile(place, strides, positions)
     sums, kept = reduce(features, tile, arguments)

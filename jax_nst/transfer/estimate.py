@@ -51,7 +51,7 @@ def estimate_of(
             kept = _kept(lambda x, *rest: objective(x, *rest)[0], pixels, params, targets, loss_weights)
             factors = extractor.temporaries[REMATS.index(partition.remat)]
             factor = factors[count_bands(*shape) > 1]
-            return int(kept + factor * _widest(extractor, params, terms, pixels))
+            return int(kept + factor * _widest(extractor, params, terms, shape))
         parts = objective_in_tiles(extractor, terms, partition.tile_size)
         tiling = parts.tiling(pixels.shape)
         window = jax.ShapeDtypeStruct((*tiling.window, 3), jnp.float32)
@@ -87,14 +87,7 @@ def _kept(function: Callable[..., Any], x: jax.ShapeDtypeStruct, *arguments: Any
     return found
 
 
-def _widest(
-    extractor: Extractor, params: Params, terms: Sequence[Term], pixels: jax.ShapeDtypeStruct
-) -> int:
+def _widest(extractor: Extractor, params: Params, terms: Sequence[Term], shape: tuple[int, int]) -> int:
     """Bytes of the largest features that the terms compare."""
-    layers = network_layers(terms)
-
-    def features(params: Params, pixels: jax.Array) -> Any:
-        return extractor.apply(params, pixels, layers)
-
-    found = jax.eval_shape(features, params, pixels) if layers else {}
+    found = extractor.feature_shapes(params, shape, network_layers(terms))
     return max((bytes_of(x) for x in found.values()), default=0)

@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
 from jax_nst.losses import Targets
-from jax_nst.losses.term import PIXELS
-from jax_nst.models.extractor import Extractor, Features, Params
+from jax_nst.losses.grouped import network_layers
+from jax_nst.models.extractor import Params
 from jax_nst.models.partition import Partition
 from jax_nst.optim.step import make_move
 from jax_nst.runtime.memory import (
@@ -51,9 +50,9 @@ class Plan(NamedTuple):
     init: Callable[[Any], Any]
     """`(pixels) -> State`."""
     advance: Advance
-    num_bytes: int = 0
+    num_bytes: int
     """Of a device, by the compiler's analysis."""
-    limit: int = 0
+    limit: int
     """Bytes that it may take of a device."""
 
 
@@ -75,10 +74,7 @@ def estimates(
     level, limit = spec.levels[-1], limit_of(spec)
     preparation = Preparation(network, level, spec.platform, contents, styles)
     content, style = preparation.abstract(spec.num_regions)
-    bytes_at = estimate_of(
-        network.extractor, network.params, level.terms, level.shape, {**content, **style},
-        item.loss_weights[level],
-    )  # fmt: skip
+    bytes_at = _estimate(network, level, {**content, **style}, item)
     found: list[Estimate] = []
     for choice in choices_at(spec, level):
         num_bytes = bytes_at(choice)
@@ -107,7 +103,6 @@ def plan_one(network: Network, spec: Spec, level: Level, preparation: Preparatio
       OutOfMemoryError: it does not fit.
     """
     content, style = preparation.abstract(spec.num_regions)
-
     targets, limit = {**content, **style}, limit_of(spec)
 
     def make(choice: Choice) -> tuple[Plan, int]:
@@ -115,8 +110,18 @@ def plan_one(network: Network, spec: Spec, level: Level, preparation: Preparatio
         state = state_shapes(programs.init, level.shape)
         arguments = network.params, targets, item.controls(level)
         advance, num_bytes = programs.compile_advance(state, *arguments)
-        plan = Plan(level, choice, OnePicture(), network.params, preparation, programs.init, advance)
-        return plan._replace(num_bytes=num_bytes, limit=limit), num_bytes
+        plan = Plan(
+            level,
+            choice,
+            OnePicture(),
+            network.params,
+            preparation,
+            programs.init,
+            advance,
+            num_bytes,
+            limit,
+        )
+        return plan, num_bytes
 
     guess = _guess(network, spec, level, targets, item, limit)
     with _size_that_fits(level):
@@ -139,8 +144,12 @@ def _guess(
     """`(choice) -> bytes`; where the memory is plenty nothing is estimated, and all are 0."""
     if not is_tight(network, spec, level, limit):
         return lambda choice: 0
-    extractor, weights = network.extractor, item.loss_weights[level]
-    return estimate_of(extractor, network.params, level.terms, level.shape, targets, weights)
+    return _estimate(network, level, targets, item)
+
+
+def _estimate(network: Network, level: Level, targets: Targets, item: Item) -> Callable[[Choice], int]:
+    weights = item.loss_weights[level]
+    return estimate_of(network.extractor, network.params, level.terms, level.shape, targets, weights)
 
 
 def choices_at(spec: Spec, level: Level) -> list[Choice]:
@@ -248,8 +257,18 @@ def plan_many(
             per_device = largest_that_fits(per_device, limit, lambda count: compile_(count)[1], guess)
             per_device = evenly(len(items), per_device * num_devices, num_devices)
         advance, num_bytes = compile_(per_device)
-        plan = Plan(level, choice, layout(per_device), network.params, preparation, programs.init, advance)
-        return plan._replace(num_bytes=num_bytes, limit=limit), num_bytes
+        plan = Plan(
+            level,
+            choice,
+            layout(per_device),
+            network.params,
+            preparation,
+            programs.init,
+            advance,
+            num_bytes,
+            limit,
+        )
+        return plan, num_bytes
 
     # Smaller batches before anything is computed in another way.
     guess = _guess(network, spec, level, {**targets[0], **targets[1]}, items[0], limit)
@@ -285,12 +304,6 @@ def state_of(spec: Spec, level: Level, choice: Choice) -> Any:
 
 def _bytes_of_one(network: Network, spec: Spec, level: Level) -> int:
     """Bytes of one item, roughly: its state, and four times the features that are compared."""
-    extractor: Extractor = network.extractor
-    layers = tuple({layer for term in level.terms for layer in term.layers} - {PIXELS})
-    pixels = jax.ShapeDtypeStruct((*level.shape, 3), jnp.float32)
-
-    def features_of(params: Params, pixels: jax.Array) -> Features:
-        return extractor.apply(extractor.plain(params), pixels, layers)
-
-    features = jax.eval_shape(features_of, network.params, pixels) if layers else {}
+    layers = network_layers(level.terms)
+    features = network.extractor.feature_shapes(network.params, level.shape, layers)
     return bytes_of(state_of(spec, level, spec.choices[0])) + 4 * bytes_of(features)
