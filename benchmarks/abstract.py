@@ -11,11 +11,11 @@ from chips import CHIPS, HERE, find_devices
 from jax.sharding import AxisType, Mesh, NamedSharding, SingleDeviceSharding
 from jax.sharding import PartitionSpec as P
 
-from jax_nst import Config, LossWeights, Term, make_objective
-from jax_nst.losses import Targets
+from jax_nst import Config
 from jax_nst.models import vgg as vgg_module
 from jax_nst.models.extractor import Extractor, Params
 from jax_nst.models.partition import Partition
+from jax_nst.models.shards import ROWS
 from jax_nst.models.vgg import vgg
 from jax_nst.models.wavelet import wavelet
 from jax_nst.optim.step import Controls
@@ -24,8 +24,8 @@ from jax_nst.transfer.by_shape import num_bytes
 from jax_nst.transfer.layout import Sharded
 from jax_nst.transfer.network import Network
 from jax_nst.transfer.pictures import Source
-from jax_nst.transfer.plan import objects_of
-from jax_nst.transfer.programs import ITEMS, state_shapes, step_programs
+from jax_nst.transfer.plan import objects_of, state_of
+from jax_nst.transfer.programs import ITEMS, step_programs
 from jax_nst.transfer.spec import learning_rate_of, resolve, resolve_level_weights
 from jax_nst.transfer.target_programs import target_programs
 from jax_nst.transfer.targets import Preparation
@@ -38,9 +38,10 @@ class Case:
     Attributes:
       chip: a name of `chips.CHIPS`.
       size: pixels a side.
+      height: pixels down, if they are fewer.
       precision: of the features.
-      program: `loop`; the targets of a picture, `content` or `style`; or `rows`, the loss and its gradient
-        for a picture whose rows are shared by all chips.
+      program: `loop`; `rows`, that of one picture whose rows all chips share; or the targets of a picture,
+        `content` or `style`.
       features: the extractor.
       optimizer: its name.
       pairs: type of what L-BFGS remembers.
@@ -52,6 +53,7 @@ class Case:
 
     chip: str
     size: int = 512
+    height: int = 0
     precision: str = "bfloat16"
     program: str = "loop"
     features: str = "vgg19"
@@ -143,7 +145,7 @@ def measure(compiled: Compiled, loop_on_device: bool, steps: int = 16) -> float:
 def lower(case: Case, devices: tuple[Any, ...]) -> tuple[Any, Any]:
     """The program of a case for these devices, before it is compiled, and its arguments as shapes."""
     network = _network(case)
-    shape = (case.size, case.size, 3)
+    shape = (case.height or case.size, case.size, 3)
     config = Config(
         size=case.size,
         optimizer=case.optimizer,
@@ -159,9 +161,7 @@ def lower(case: Case, devices: tuple[Any, ...]) -> tuple[Any, Any]:
     preparation = Preparation(network, level, spec.platform, source, source, fetch=lambda x: x)
     content, style = preparation.abstract()
     controls = Controls(weights, np.float32(learning_rate_of(config)))
-    if case.program == "rows":
-        return _over_rows(network, level.terms, devices, content, style, weights, shape)
-    if case.program != "loop":
+    if case.program in ("content", "style"):
         programs = target_programs(network.extractor, level.terms, case.platform)
         pixels, positions = jax.ShapeDtypeStruct(shape, jnp.float32), preparation.positions
         named = {"style": (programs.statistics, ()), "content": (programs.content, (None, positions))}
@@ -170,12 +170,17 @@ def lower(case: Case, devices: tuple[Any, ...]) -> tuple[Any, Any]:
         return program.lower(*arguments), arguments
     count = [0] if case.platform.loop_on_device else []
     if not case.items:
-        programs = step_programs(objects_of(spec, level), Partition(case.remat))
-        state = state_shapes(programs.init, level.shape)
-        arguments = (state, network.params, {**content, **style}, controls, *count)
-        arguments = _on(devices[0], arguments)
+        mesh = _mesh(devices, ROWS) if case.program == "rows" else None
+        programs = step_programs(objects_of(spec, level), Partition(case.remat), mesh)
+        state = state_of(spec, level, spec.choices[0])
+        arguments = (network.params, {**content, **style}, controls, *count)
+        if programs.rows is None:
+            arguments = _on(devices[0], (state, *arguments))
+        else:
+            state, arguments = programs.rows.abstract(state, arguments)
+            arguments = (state, *arguments)
         return programs.program.lower(*arguments), arguments
-    mesh = Mesh(np.array(devices), (ITEMS,), axis_types=(AxisType.Auto,))
+    mesh = _mesh(devices, ITEMS)
     programs = step_programs(objects_of(spec, level), Partition(case.remat), mesh)
     per_device = -(-case.items // case.count)
     layout = Sharded(mesh, programs, (content, style), controls, level.shape, per_device, 1, 1)
@@ -185,32 +190,8 @@ def lower(case: Case, devices: tuple[Any, ...]) -> tuple[Any, Any]:
     return programs.program.lower(*arguments), arguments
 
 
-def _over_rows(
-    network: Network,
-    terms: tuple[Term, ...],
-    devices: tuple[Any, ...],
-    content: Targets,
-    style: Targets,
-    weights: LossWeights,
-    shape: tuple[int, ...],
-) -> tuple[Any, Any]:
-    """The loss and its gradient; XLA itself splits them over the rows of the picture."""
-    mesh = Mesh(np.array(devices), ("rows",), axis_types=(AxisType.Auto,))
-    rows, whole = (NamedSharding(mesh, P(*names)) for names in (("rows",), ()))
-
-    def on(sharding: NamedSharding, tree: Any) -> Any:
-        return jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(
-                np.shape(x), jnp.result_type(x), sharding=sharding if np.ndim(x) == 3 else whole
-            ),
-            tree,
-        )
-
-    pixels = on(rows, jax.ShapeDtypeStruct(shape, jnp.float32))
-    objective = jax.value_and_grad(make_objective(network.extractor, terms), has_aux=True)
-    targets = {**on(rows, content), **on(whole, style)}
-    arguments = pixels, on(whole, network.params), targets, on(whole, weights)
-    return jax.jit(objective).lower(*arguments), arguments
+def _mesh(devices: tuple[Any, ...], axis: str) -> Mesh:
+    return Mesh(np.array(devices), (axis,), axis_types=(AxisType.Auto,))
 
 
 def _network(case: Case) -> Network:

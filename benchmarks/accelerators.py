@@ -5,7 +5,8 @@
     python benchmarks/accelerators.py --chips H100 --sizes 512 1024 --json h100.json
     python benchmarks/accelerators.py --chips here                     # on a machine with a device
 
-The programs are the real ones: the loop of one picture, that of a batch over a mesh, and the targets. Of
+The programs are the real ones: the loop of one picture, on one chip or several, that of a batch over a
+mesh, and the targets. Of
 each the script prints what the compiler says: bytes, kernels, convolutions, collectives, transfers. Times
 are **predicted, not measured**: each operation at the published rates of the device, and 2 µs a kernel
 (1 µs on a TPU). With `--chips here` the loop also runs on the device that is there, measured beside
@@ -65,6 +66,7 @@ def cases(chips: Sequence[str], sizes: Sequence[int]) -> Iterator[Case]:
         if chip in TPUS:
             for count in (4, 16):
                 yield {**usual, "size": 256, "items": 2 * count, "count": count}
+                yield {**usual, "size": 1024, "program": "rows", "count": count}
 
 
 def key(case: Case) -> str:
@@ -110,7 +112,7 @@ def describe(case: Case) -> dict[str, Any]:
             found["measured"] = measure(compiled, full.platform.loop_on_device)
     if chip:
         module = Module(text)
-        is_loop = full.program == "loop" and full.platform.loop_on_device
+        is_loop = full.program in ("loop", "rows") and full.platform.loop_on_device
         body = module.loop if is_loop else module.computations[module.entry]
         found |= facts_of(chip, module, body, full.size**2)
     return found

@@ -94,6 +94,7 @@ def facts_of(chip: Chip, module: Module, body: Computation, pixels: int) -> dict
         "moves": sum(operation.times for operation in moves),
         "moved_bytes": sum(operation.times * operation.cost.bytes for operation in moves),
         "collectives": _collectives(everything),
+        "gathered": _gathered(everything),
         "host_transfers": sorted({x.name for x in everything if is_host_transfer(x)}),
         "float64": sorted({x.name for x in everything if is_float64(x)}),
         "inner_loops": sum(x.opcode == "while" for x in everything),
@@ -116,6 +117,13 @@ def is_float64(x: Instruction) -> bool:
 def _collectives(everything: list[Instruction]) -> dict[str, int]:
     opcodes = (x.opcode.removesuffix("-start") for x in everything)
     return dict(collections.Counter(opcode for opcode in opcodes if opcode in COLLECTIVES))
+
+
+def _gathered(everything: list[Instruction]) -> int:
+    """Elements of the largest array that devices gather from each other, 0 if there is none."""
+    kinds = ("all-gather", "all-to-all")
+    gathers = (x for x in everything if x.opcode.removesuffix("-start") in kinds)
+    return max((array.size for x in gathers for array in x.results), default=0)
 
 
 def _convolutions(module: Module, found: list[Operation]) -> dict[str, int]:

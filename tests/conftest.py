@@ -5,6 +5,8 @@ import dataclasses
 import http.server
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -149,6 +151,26 @@ def count_compilations(function):
     finally:
         jax.monitoring.unregister_event_duration_listener(hear)
     return sum("backend_compile" in name for name in heard), result
+
+
+ON_FOUR = """
+import sys
+sys.path[:0] = sys.argv[1:4]
+import jax
+jax.config.update("jax_num_cpu_devices", 4)
+import conftest
+__import__(sys.argv[4]).__dict__[sys.argv[5]]()
+print(jax.device_count(), "devices")
+"""
+
+
+def on_four_devices(check):
+    """Calls a function of a module of tests, without arguments, in a process that has four CPU devices."""
+    module = sys.modules[check.__module__]
+    paths = [str(ROOT), str(ROOT / "tests"), str(Path(module.__file__).parent)]
+    command = [sys.executable, "-c", ON_FOUR, *paths, check.__module__, check.__name__]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stdout.endswith("4 devices\n"), done.stderr[-3000:]
 
 
 def vgg_params(network: str, layers: tuple[str, ...], dtype=np.float32):

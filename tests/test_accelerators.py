@@ -110,10 +110,25 @@ def test_items_on_four_chips_exchange_nothing():
     assert found("v5e", items=4, count=4)["collectives"] == {}
 
 
-def test_rows_on_four_chips_exchange_borders_and_sums_only():
-    collectives = found("v5e", program="rows", count=4)["collectives"]
-    assert set(collectives) == {"collective-permute", "all-reduce"}
-    assert collectives["all-reduce"] <= 4
+@pytest.mark.parametrize("height", [64, 61])
+def test_rows_on_four_chips_exchange_borders_sums_and_pictures_but_no_features(height):
+    """In the whole loop, of L-BFGS: two permutations for each stage and direction, more for odd heights."""
+    facts = found("v5e", program="rows", count=4, height=height)
+    assert set(facts["collectives"]) <= {"collective-permute", "all-reduce", "all-gather"}
+    assert 0 < facts["collectives"]["collective-permute"] <= 40
+    assert facts["collectives"]["all-reduce"] <= 8
+    assert facts["collectives"]["all-gather"] <= 4
+    assert 0 < facts["gathered"] <= 3 * 64 * 64
+
+
+def test_memory_of_a_chip_falls_with_the_chips_that_share_the_rows():
+    """To a quarter, but for a few pictures, the content's features and the params."""
+    one, four = (
+        found("v5e", size=256, program=program, count=count)["memory"]["total"]
+        for program, count in (("loop", 1), ("rows", 4))
+    )
+    params = 4 * 9 * (3 * 64 + 64 * 64 + 64 * 128 + 128 * 128 + 128 * 256)
+    assert four < one / 4 + params + 100 * 256**2
 
 
 @pytest.mark.parametrize(("chip", "size"), [("v5e", 64), ("H100", 128)])

@@ -4,11 +4,13 @@ Targets, loss weights and params are arguments of the objective, never captured:
 of them, and no network weight becomes a constant of the program.
 """
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 
 from jax_nst.losses.grouped import (
     Group,
@@ -25,6 +27,7 @@ from jax_nst.losses.scaling import with_scaled_gradient
 from jax_nst.losses.term import PIXELS, Losses, LossWeights, Target, Targets, Term, group_key
 from jax_nst.models.extractor import Extractor, Features, Params
 from jax_nst.models.partition import Part, Reduce, reduce_features, reduce_tile, sum_over_tiles
+from jax_nst.models.shards import reduce_over_rows
 from jax_nst.models.tiles import Tiling, tiling_of
 
 Objective = Callable[[jax.Array, Params, Targets, LossWeights], tuple[jax.Array, Losses]]
@@ -43,7 +46,12 @@ class InTiles(NamedTuple):
 
 
 def make_objective(
-    extractor: Extractor, terms: Sequence[Term], *, remat: str = "none", tile_size: int | None = None
+    extractor: Extractor,
+    terms: Sequence[Term],
+    *,
+    remat: str = "none",
+    tile_size: int | None = None,
+    mesh: Mesh | None = None,
 ) -> Objective:
     """The function that is minimised: eq. 7 of Gatys et al. 2015, for any terms.
 
@@ -53,6 +61,7 @@ def make_objective(
       remat: one of `partition.REMATS`.
       tile_size: the largest side of tiles in pixels that the picture is computed in, one after the other;
         None: it is computed whole.
+      mesh: devices that share the rows of the picture, see `models.shards`; not in tiles.
 
     Returns:
       `objective(pixels, params, targets, loss_weights)`; pure, for one picture.
@@ -70,6 +79,7 @@ def make_objective(
       (2.0, 1.0)
     """
     layers = network_layers(terms)
+    reduce_all = reduce_features if mesh is None else functools.partial(reduce_over_rows, mesh=mesh)
 
     def objective(
         pixels: jax.Array, params: Params, targets: Targets, loss_weights: LossWeights
@@ -77,7 +87,7 @@ def make_objective(
         sums, kept = {}, {}
         if layers:
             reduce, arguments = _reduce(extractor, terms), _at_positions(terms, targets)
-            sums, kept = reduce_features(extractor, params, pixels, layers, reduce, arguments, remat=remat)
+            sums, kept = reduce_all(extractor, params, pixels, layers, reduce, arguments, remat=remat)
         return _total(extractor, terms, sums, {**kept, PIXELS: pixels}, targets, loss_weights)
 
     def in_tiles(

@@ -116,16 +116,15 @@ def reduce_features(
       The sums and the kept features of all stages.
     """
     stages = extractor.stages(tuple(layers))
-    num_rematerialised = {"none": 0, "block1": 1, "all": len(stages)}[remat]
     carry, sums, kept = pixels, {}, {}
     for number, stage in enumerate(stages):
-        rematerialised = number < num_rematerialised
+        rematerialised = number < num_rematerialised(remat, stages)
         parts = bands(stage, carry, extractor.radius) if rematerialised else [Band(stage, slice(None), 1.0)]
         found = []
         for part in parts:
             evaluate = functools.partial(_evaluate, part, reduce)
             if rematerialised:
-                output = _recomputed(evaluate)(params, carry, arguments)
+                output = recomputed(evaluate)(params, carry, arguments)
                 carry, after = _after(jax.tree.leaves(output[1]), (carry, output[0]))
                 output = after, *output[1:]
             else:
@@ -236,7 +235,12 @@ def _join(parts: Sequence[Any]) -> Any:
     return jax.tree.map(lambda *rows: jnp.concatenate(rows), *parts) if len(parts) > 1 else parts[0]
 
 
-def _recomputed(function: Callable[..., Any]) -> Callable[..., Any]:
+def num_rematerialised(remat: str, stages: Sequence[Stage]) -> int:
+    """How many of the stages, the first ones."""
+    return {"none": 0, "block1": 1, "all": len(stages)}[remat]
+
+
+def recomputed(function: Callable[..., Any]) -> Callable[..., Any]:
     """Like `jax.checkpoint`, but XLA:CPU's CSE cannot undo it.
 
     The recomputation depends on the cotangents.

@@ -27,6 +27,8 @@ class Platform:
       fill_memory: whether to make batches as large as the memory allows. Off on a CPU, where smaller ones
         are faster.
       compiler_options: (name, value) pairs passed to XLA.
+      shares_rows: whether all devices share the rows of one picture. Off on a CPU, all whose cores already
+        work at one device's convolution.
     """
 
     name: str
@@ -35,11 +37,12 @@ class Platform:
     winograd: bool
     fill_memory: bool
     compiler_options: tuple[tuple[str, Any], ...] = ()
+    shares_rows: bool = False
 
 
 CPU = Platform("cpu", "float32", loop_on_device=False, winograd=True, fill_memory=False)
-GPU = Platform("gpu", "tf32", loop_on_device=True, winograd=False, fill_memory=True)
-TPU = Platform("tpu", "bfloat16", loop_on_device=True, winograd=False, fill_memory=True)
+GPU = Platform("gpu", "tf32", loop_on_device=True, winograd=False, fill_memory=True, shares_rows=True)
+TPU = Platform("tpu", "bfloat16", loop_on_device=True, winograd=False, fill_memory=True, shares_rows=True)
 
 
 @functools.cache

@@ -27,6 +27,7 @@ def estimate_of(
     shape: tuple[int, int],
     targets: Targets,
     loss_weights: LossWeights,
+    num_devices: int = 1,
 ) -> Callable[[Choice], int]:
     """`(choice) -> bytes` of a device for the steps of one picture.
 
@@ -40,6 +41,7 @@ def estimate_of(
       shape: (height, width) of the picture.
       targets: as `params`.
       loss_weights: as `params`.
+      num_devices: which share the rows of the picture, unless it is computed in tiles.
     """
     pixels = jax.ShapeDtypeStruct((*shape, 3), jnp.float32)
     arguments = bytes_of((params, targets))
@@ -50,7 +52,7 @@ def estimate_of(
             objective = make_objective(extractor, terms, remat=partition.remat)
             kept = _kept(lambda x, *rest: objective(x, *rest)[0], pixels, params, targets, loss_weights)
             factors = extractor.temporaries[REMATS.index(partition.remat)]
-            factor = factors[count_bands(*shape) > 1]
+            factor = factors[num_devices == 1 and count_bands(*shape) > 1]
             return int(kept + factor * _widest(extractor, params, terms, shape))
         parts = objective_in_tiles(extractor, terms, partition.tile_size)
         tiling = parts.tiling(pixels.shape)
@@ -65,8 +67,11 @@ def estimate_of(
 
     def estimate(choice: Choice) -> int:
         init, _ = make_move(choice.optimizer)
-        state = bytes_of(jax.eval_shape(init, pixels))
-        return arguments + state + max(evaluation(choice.partition), int(_PICTURES * bytes_of(pixels)))
+        state, steps = bytes_of(jax.eval_shape(init, pixels)), evaluation(choice.partition)
+        pictures = int(_PICTURES * bytes_of(pixels))
+        if num_devices == 1 or choice.partition.tile_size is not None:
+            return arguments + state + max(steps, pictures)
+        return arguments + (state + steps) // num_devices + pictures  # of which each device has its own
 
     return estimate
 

@@ -13,6 +13,7 @@ from jax_nst.optim import Controls, State, to_pixels
 from jax_nst.transfer.by_shape import ByShape
 from jax_nst.transfer.item import Item, Prepared
 from jax_nst.transfer.programs import StepPrograms, Tables, state_shapes
+from jax_nst.transfer.rows import Rows
 
 _pixels_of = ByShape(to_pixels, {})
 
@@ -40,6 +41,10 @@ class Layout(Protocol):
         """A state from the host, on the devices."""
         ...
 
+    def fetch(self, state: State) -> State:
+        """Undoes `restore`; of one picture or of items on the devices of this process, as it lies there."""
+        ...
+
     def losses(self, block: jax.Array) -> np.ndarray:
         """A block of losses on the host, `[steps, slots, names]`."""
         ...
@@ -53,7 +58,10 @@ class Layout(Protocol):
 
 
 class OnePicture(NamedTuple):
-    """One picture on one device, without a leading axis."""
+    """One picture, without a leading axis."""
+
+    rows: Rows | None = None
+    """Where it is if several devices share its rows; None: on one device."""
 
     @property
     def size(self) -> int:
@@ -69,12 +77,16 @@ class OnePicture(NamedTuple):
         (found,) = prepared
         assert found is not None
         _, made = found
-        controls = jax.tree.map(jnp.asarray, made.controls)
-        return jnp.asarray(made.start), {**made.content, **made.style}, controls
+        arguments = made.start, {**made.content, **made.style}, made.controls
+        return jax.tree.map(jnp.asarray, arguments) if self.rows is None else self.rows.place(arguments)
 
     def restore(self, state: State) -> State:
-        """A state from the host, on the device."""
-        return jax.tree.map(jnp.asarray, state)
+        """A state from the host, on the devices."""
+        return jax.tree.map(jnp.asarray, state) if self.rows is None else self.rows.restore(state)
+
+    def fetch(self, state: State) -> State:
+        """The same whatever devices share the picture."""
+        return state if self.rows is None else self.rows.fetch(state)
 
     def losses(self, block: jax.Array) -> np.ndarray:
         """`[steps, 1, names]`."""
@@ -82,7 +94,11 @@ class OnePicture(NamedTuple):
 
     def best_pixels(self, state: State, slots: Sequence[int]) -> list[np.ndarray]:
         """The best picture so far."""
-        return [np.asarray(_pixels_of(_best_angles(state))) for _ in slots]
+        return [np.asarray(_pixels_of(self._best_angles(state))) for _ in slots]
+
+    def _best_angles(self, state: State) -> Any:
+        angles = _best_angles(state)
+        return angles if self.rows is None else np.asarray(angles)  # a program is for the devices it has
 
 
 class Sharded(NamedTuple):
@@ -129,6 +145,10 @@ class Sharded(NamedTuple):
         """A state from the host, sharded over the devices."""
         assert self.programs.shardings is not None
         return jax.tree.map(jax.device_put, state, self.programs.shardings[0])
+
+    def fetch(self, state: State) -> State:
+        """As it is."""
+        return state
 
     def losses(self, block: jax.Array) -> np.ndarray:
         """`[steps, slots, names]`."""

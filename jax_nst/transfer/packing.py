@@ -15,8 +15,9 @@ from jax_nst.transfer.snapshot import RunState, Snapshot
 def pack(now: Snapshot) -> tuple[dict[str, Any], dict[str, Any]]:
     """A pytree of all arrays of a snapshot, and what says how to read them."""
     assert now.state is not None
+    steps = now.layout.fetch(now.state.steps) if now.layout else now.state.steps
     tree = {
-        **now.state._asdict(),
+        **now.state._replace(steps=steps)._asdict(),
         "starts": dict(now.starts),
         "traces": dict(now.traces),
         "failed": {item: (outcome.losses, outcome.seconds) for item, outcome in now.failures.items()},

@@ -34,8 +34,9 @@ def pause(now: Snapshot, items: Iterable[int]) -> dict[int, Paused]:
       items: numbers of items that have not levelled off.
     """
     assert now.state is not None
+    assert now.layout is not None
     is_batched = not isinstance(now.layout, OnePicture)
-    steps = jax.device_get(now.state.steps)
+    steps = jax.device_get(now.layout.fetch(now.state.steps))
     slots = {item: slot for slot, item in now.used.items()}
     seconds = now.state.seconds / max(1, len(now.used))
     return {

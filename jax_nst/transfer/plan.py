@@ -29,7 +29,8 @@ from jax_nst.transfer.item import Item
 from jax_nst.transfer.layout import Layout, OnePicture, Sharded, rows_needed
 from jax_nst.transfer.network import Network
 from jax_nst.transfer.pictures import Source
-from jax_nst.transfer.programs import Advance, Objects, state_shapes, step_programs
+from jax_nst.transfer.programs import Advance, Objects, on_all_devices, state_shapes, step_programs
+from jax_nst.transfer.rows import mesh_of_rows
 from jax_nst.transfer.spec import Level, Spec
 from jax_nst.transfer.targets import Preparation
 
@@ -74,7 +75,8 @@ def estimates(
     level, limit = spec.levels[-1], limit_of(spec)
     preparation = Preparation(network, level, spec.platform, contents, styles)
     content, style = preparation.abstract(spec.num_regions)
-    bytes_at = _estimate(network, level, {**content, **style}, item)
+    mesh = _mesh_of_rows(network, spec, level)
+    bytes_at = _estimate(network, level, {**content, **style}, item, mesh.size if mesh else 1)
     found: list[Estimate] = []
     for choice in choices_at(spec, level):
         num_bytes = bytes_at(choice)
@@ -105,16 +107,20 @@ def plan_one(network: Network, spec: Spec, level: Level, preparation: Preparatio
     content, style = preparation.abstract(spec.num_regions)
     targets, limit = {**content, **style}, limit_of(spec)
 
+    mesh = _mesh_of_rows(network, spec, level)
+
     def make(choice: Choice) -> tuple[Plan, int]:
-        programs = step_programs(objects_of(spec, level, choice), choice.partition)
-        state = state_shapes(programs.init, level.shape)
-        arguments = network.params, targets, item.controls(level)
+        shared = None if choice.partition.tile_size else mesh  # a tile is for one device
+        programs = step_programs(objects_of(spec, level, choice), choice.partition, shared)
+        state, arguments = state_of(spec, level, choice), (network.params, targets, item.controls(level))
+        if programs.rows is not None:
+            state, arguments = programs.rows.abstract(state, arguments)
         advance, num_bytes = programs.compile_advance(state, *arguments)
         plan = Plan(
             level,
             choice,
-            OnePicture(),
-            network.params,
+            OnePicture(programs.rows),
+            on_all_devices(network.params, shared) if shared else network.params,
             preparation,
             programs.init,
             advance,
@@ -123,9 +129,20 @@ def plan_one(network: Network, spec: Spec, level: Level, preparation: Preparatio
         )
         return plan, num_bytes
 
-    guess = _guess(network, spec, level, targets, item, limit)
+    guess = _guess(network, spec, level, targets, item, limit, mesh.size if mesh else 1)
+    choices = choices_at(spec, level)
+    if mesh is not None:  # all devices before one
+        choices.sort(key=lambda choice: choice.partition.tile_size is not None)
     with _size_that_fits(level):
-        return first_that_fits(choices_at(spec, level), make, limit, guess)
+        return first_that_fits(choices, make, limit, guess)
+
+
+def _mesh_of_rows(network: Network, spec: Spec, level: Level) -> Mesh | None:
+    """The devices that share the rows of one picture; None if one has them all."""
+    if not spec.platform.shares_rows:
+        return None
+    layers = network_layers(level.terms)
+    return mesh_of_rows(network.extractor, network.params, level.shape, layers) if layers else None
 
 
 @contextlib.contextmanager
@@ -139,17 +156,27 @@ def _size_that_fits(level: Level) -> Iterator[None]:
 
 
 def _guess(
-    network: Network, spec: Spec, level: Level, targets: Targets, item: Item, limit: int
+    network: Network,
+    spec: Spec,
+    level: Level,
+    targets: Targets,
+    item: Item,
+    limit: int,
+    num_devices: int = 1,
 ) -> Callable[[Choice], int]:
     """`(choice) -> bytes`; where the memory is plenty nothing is estimated, and all are 0."""
     if not is_tight(network, spec, level, limit):
         return lambda choice: 0
-    return _estimate(network, level, targets, item)
+    return _estimate(network, level, targets, item, num_devices)
 
 
-def _estimate(network: Network, level: Level, targets: Targets, item: Item) -> Callable[[Choice], int]:
+def _estimate(
+    network: Network, level: Level, targets: Targets, item: Item, num_devices: int = 1
+) -> Callable[[Choice], int]:
     weights = item.loss_weights[level]
-    return estimate_of(network.extractor, network.params, level.terms, level.shape, targets, weights)
+    return estimate_of(
+        network.extractor, network.params, level.terms, level.shape, targets, weights, num_devices
+    )
 
 
 def choices_at(spec: Spec, level: Level) -> list[Choice]:

@@ -19,10 +19,12 @@ from jax_nst.losses import Losses, Targets, Term, make_objective
 from jax_nst.losses.objective import objective_in_tiles
 from jax_nst.models.extractor import Extractor, Params
 from jax_nst.models.partition import Partition
+from jax_nst.models.shards import ROWS
 from jax_nst.optim import Controls, State, Update, make_step
 from jax_nst.optim.step import make_move, share_counts
 from jax_nst.runtime.platform import Platform
 from jax_nst.transfer.by_shape import ByShape
+from jax_nst.transfer.rows import Rows
 from jax_nst.transfer.tile_programs import (
     TilePrograms,
     compile_step,
@@ -64,8 +66,10 @@ class StepPrograms(NamedTuple):
     (arrays, or `ShapeDtypeStruct`s), and the bytes that it takes of each device."""
     program: "ByShape"
     """What is compiled: the loop, which takes the number of steps too, or one step where the host loops."""
-    shardings: tuple[Any, Any, Any, Any] | None
+    shardings: tuple[Any, Any, Any, Any] | None = None
     """Of states, params, tables and controls; None for one picture."""
+    rows: Rows | None = None
+    """Where the arrays of one picture are, if several devices share its rows."""
 
 
 class Tables(NamedTuple):
@@ -90,19 +94,27 @@ def step_programs(
     Args:
       objects: the parts.
       partition: how a picture is computed.
-      mesh: None for one picture. Else of the one axis `ITEMS`: states, `Tables` and `Controls` have a
-        leading axis, of items or of rows, as many on each device; a row is counted within its device. Each
-        device works for itself: nothing is exchanged.
+      mesh: None for one picture on one device. Of the one axis `ROWS`: one picture, whose rows the devices
+        share. Of the one axis `ITEMS`: states, `Tables` and `Controls` have a leading axis, of items or of
+        rows, as many on each device; a row is counted within its device. Each device works for itself:
+        nothing is exchanged.
     """
     names = [term.name for term in objects.terms]
     remat, tile_size = partition
     if mesh is None and tile_size is not None and _is_looped_on_host(objects):
         return _in_tiles_on_host(objects, tile_size)
-    objective = make_objective(objects.extractor, objects.terms, remat=remat, tile_size=tile_size)
+    rows_mesh = mesh if mesh is not None and ROWS in mesh.axis_names else None
+    objective = make_objective(
+        objects.extractor, objects.terms, remat=remat, tile_size=tile_size, mesh=rows_mesh
+    )
     init, update = make_step(objective, objects.optimizer)
     if mesh is None:
         loop = _loop(objects.platform, update, names, lambda f, *_: f)
-        return StepPrograms(ByShape(init, {}), *loop, None)
+        return StepPrograms(ByShape(init, {}), *loop)
+    if rows_mesh:
+        rows = Rows(rows_mesh, init)
+        loop = _loop(objects.platform, update, names, lambda f, *_: rows.around(f))
+        return StepPrograms(ByShape(lambda pixels: rows.stored(init(pixels)), {}), *loop, rows=rows)
     axes = share_counts(state_shapes(init, (1, 1)))
     init, update = _batched(init, update, axes)
     states = jax.tree.map(
@@ -193,7 +205,7 @@ def _in_tiles_on_host(objects: Objects, tile_size: int) -> StepPrograms:
         step, num_bytes = compile_step(programs, *arguments)
         return _repeated(step), num_bytes
 
-    return StepPrograms(ByShape(init, {}), compile_advance, programs.pull, None)
+    return StepPrograms(ByShape(init, {}), compile_advance, programs.pull)
 
 
 @functools.lru_cache(maxsize=8)
