@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jax_nst.models.extractor import Extractor, Features, Params, Stage
@@ -162,6 +162,8 @@ def reduce_over_rows(
         axis_names={ROWS},
         check_vma=False,
     )
+    # On all devices, and so is the gradient, which is gathered here.
+    pixels = jax.lax.with_sharding_constraint(pixels, NamedSharding(mesh, P()))
     padded = jnp.pad(pixels, ((0, rows * num_devices - len(pixels)), (0, 0), (0, 0)))
     sums, kept = shared(params, padded, arguments)
     sums = jax.tree.map(lambda x: jnp.sum(x, axis=0), sums)

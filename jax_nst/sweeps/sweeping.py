@@ -25,7 +25,7 @@ from jax_nst.transfer.masks import Regions
 from jax_nst.transfer.network import Network, adapted, extractor_of
 from jax_nst.transfer.outcome import Outcome, failed
 from jax_nst.transfer.pictures import Source
-from jax_nst.transfer.plan import Plan, check_state_fits, plan_many, plan_one
+from jax_nst.transfer.plan import Plan, check_state_fits, mesh_of_picture, plan_many, plan_one
 from jax_nst.transfer.programs import mesh_of_items, on_all_devices, state_shapes
 from jax_nst.transfer.snapshot import Snapshot
 from jax_nst.transfer.spec import Level, Spec, regions_of, resolve
@@ -221,7 +221,11 @@ def _plan_levels(
     """
     spec, saved = work.spec, work.saved
     check_state_fits(spec)
-    one_by_one = not saved.batch["is_batched"] if saved else batch == 1 and jax.process_count() == 1
+    if saved:
+        one_by_one = not saved.batch["is_batched"]
+    else:
+        alone = batch == 1 or (batch is None and _share_rows(network, spec, len(work.group)))
+        one_by_one = alone and jax.process_count() == 1
     items = [resolved[number] for number in work.group]
     choices = saved.choices(spec) if saved else {}
     slots = saved.batch["slots"] if saved else None
@@ -236,3 +240,9 @@ def _plan_levels(
             plans[level] = plan_many(everywhere, of_level, level, made, **options)
         slots = plans[level].layout.size
     return plans
+
+
+def _share_rows(network: Network, spec: Spec, num_items: int) -> bool:
+    """Whether more devices are at work if they share each picture than if each has pictures of its own."""
+    mesh = mesh_of_picture(network, spec, spec.levels[-1])
+    return mesh is not None and mesh.size > num_items

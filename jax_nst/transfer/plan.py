@@ -75,7 +75,7 @@ def estimates(
     level, limit = spec.levels[-1], limit_of(spec)
     preparation = Preparation(network, level, spec.platform, contents, styles)
     content, style = preparation.abstract(spec.num_regions)
-    mesh = _mesh_of_rows(network, spec, level)
+    mesh = mesh_of_picture(network, spec, level)
     bytes_at = _estimate(network, level, {**content, **style}, item, mesh.size if mesh else 1)
     found: list[Estimate] = []
     for choice in choices_at(spec, level):
@@ -107,7 +107,7 @@ def plan_one(network: Network, spec: Spec, level: Level, preparation: Preparatio
     content, style = preparation.abstract(spec.num_regions)
     targets, limit = {**content, **style}, limit_of(spec)
 
-    mesh = _mesh_of_rows(network, spec, level)
+    mesh = mesh_of_picture(network, spec, level)
 
     def make(choice: Choice) -> tuple[Plan, int]:
         shared = None if choice.partition.tile_size else mesh  # a tile is for one device
@@ -137,7 +137,7 @@ def plan_one(network: Network, spec: Spec, level: Level, preparation: Preparatio
         return first_that_fits(choices, make, limit, guess)
 
 
-def _mesh_of_rows(network: Network, spec: Spec, level: Level) -> Mesh | None:
+def mesh_of_picture(network: Network, spec: Spec, level: Level) -> Mesh | None:
     """The devices that share the rows of one picture; None if one has them all."""
     if not spec.platform.shares_rows:
         return None
@@ -313,6 +313,8 @@ def check_state_fits(spec: Spec) -> None:
     """Raises OutOfMemoryError if not even the state of one item has room, before anything is traced."""
     last = spec.levels[-1]
     least = min(bytes_of(state_of(spec, last, choice)) for choice in choices_at(spec, last))
+    if spec.platform.shares_rows:
+        least //= jax.device_count()
     with _size_that_fits(last):
         check_enough(least, limit_of(spec))
 

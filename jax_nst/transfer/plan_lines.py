@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from jax_nst.runtime.memory import amount
 from jax_nst.transfer.choices import Choice
+from jax_nst.transfer.layout import OnePicture
 from jax_nst.transfer.plan import Estimate, Plan
 
 _WHOLE = {
@@ -23,7 +24,9 @@ def plan_line(plan: Plan) -> str:
     """The plan of a level: `4096 x 3072, tiles of 1024, about 9.8 GB of 22.1 GB`."""
     height, width = plan.level.shape
     memory = f"about {amount(plan.num_bytes)} of {amount(plan.limit)}"
-    return f"{width} x {height}, {in_words(plan.choice)}, {memory}"
+    rows = plan.layout.rows if isinstance(plan.layout, OnePicture) else None
+    where = f" on each of {rows.mesh.size} devices" if rows else ""
+    return f"{width} x {height}, {in_words(plan.choice)}, {memory}{where}"
 
 
 def choice_lines(estimates: Sequence[Estimate], limit: int) -> list[str]:

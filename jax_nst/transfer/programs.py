@@ -112,9 +112,7 @@ def step_programs(
         loop = _loop(objects.platform, update, names, lambda f, *_: f)
         return StepPrograms(ByShape(init, {}), *loop)
     if rows_mesh:
-        rows = Rows(rows_mesh, init)
-        loop = _loop(objects.platform, update, names, lambda f, *_: rows.around(f))
-        return StepPrograms(ByShape(lambda pixels: rows.stored(init(pixels)), {}), *loop, rows=rows)
+        return _over_rows(objects.platform, init, update, names, Rows(rows_mesh, init))
     axes = share_counts(state_shapes(init, (1, 1)))
     init, update = _batched(init, update, axes)
     states = jax.tree.map(
@@ -131,6 +129,20 @@ def step_programs(
         *_loop(objects.platform, update, names, shard),
         jax.tree.map(lambda spec: NamedSharding(mesh, spec), specs),
     )
+
+
+def _over_rows(
+    platform: Platform, init: Callable[[Any], State], update: Update, names: list[str], rows: Rows
+) -> StepPrograms:
+    """The programs of one picture whose rows several devices share."""
+
+    def update_held(state: State, *arguments: Any) -> Any:
+        state, info = update(state, *arguments)
+        return rows.held(state), info
+
+    held: Any = update_held
+    loop = _loop(platform, held, names, lambda function, *_: rows.around(function))
+    return StepPrograms(ByShape(lambda pixels: rows.stored(init(pixels)), {}), *loop, rows=rows)
 
 
 def state_shapes(init: Callable[[Any], State], shape: tuple[int, int], *batch: int) -> State:

@@ -32,16 +32,25 @@ class Rows(NamedTuple):
     init: Callable[[Any], State]
     """`(pixels [H, W, 3]) -> State`, on one device."""
 
+    def held(self, state: State) -> State:
+        """A plain state under `jit`; XLA would split all of it, and gather it several times a step."""
+
+        def hold(x: jax.Array) -> jax.Array:
+            axis = self._axis(x.shape, state.angles.shape)
+            return jax.lax.with_sharding_constraint(x, self._sharding(axis))
+
+        return jax.tree.map(hold, state)
+
     def stored(self, state: State) -> State:
         """A state as it is stored; under `jit`."""
 
-        def store(x: jax.Array) -> jax.Array:
+        def pad(x: jax.Array) -> jax.Array:
             axis = self._axis(x.shape, state.angles.shape)
-            if axis is not None:
-                x = jnp.pad(x, _at(x.ndim, axis, (0, -x.shape[axis] % self.mesh.size), (0, 0)))
-            return jax.lax.with_sharding_constraint(x, self._sharding(axis))
+            if axis is None:
+                return x
+            return jnp.pad(x, _at(x.ndim, axis, (0, -x.shape[axis] % self.mesh.size), (0, 0)))
 
-        return jax.tree.map(store, state)
+        return self.held(jax.tree.map(pad, state))
 
     def plain(self, state: State) -> State:
         """Undoes `stored`."""

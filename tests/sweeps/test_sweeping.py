@@ -7,13 +7,14 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT, count_compilations, picture, vgg_params
+from conftest import ROOT, count_compilations, on_four_devices, picture, vgg_params
 
 from jax_nst import Config, Grid, Status, stylize, sweep
 from jax_nst.runtime.platform import CPU, current_platform
 from jax_nst.sweeps import sweeping
 from jax_nst.sweeps.grid import make_items
 from jax_nst.sweeps.sweeping import run_sweep
+from jax_nst.transfer import plan, rows
 from jax_nst.transfer.engine import Hooks
 from jax_nst.transfer.network import load_network
 from jax_nst.transfer.pictures import Source
@@ -334,3 +335,29 @@ def test_every_row_is_the_single_run_on_four_devices(tmp_path):
     environment = {**os.environ, "XLA_FLAGS": dump}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert "same on four devices" in done.stdout, done.stderr[-2000:]
+
+
+def check_fewer_items_than_devices():
+    shared = dataclasses.replace(CPU, shares_rows=True)
+    meshes, step_programs = [], plan.step_programs
+
+    def noted(objects, partition, mesh=None):
+        meshes.append(mesh and dict(mesh.shape))
+        return step_programs(objects, partition, mesh)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(plan, "step_programs", noted)
+        patched.setattr(rows, "LEAST_ROWS", 4)
+        patched.setattr(sys.modules[sweep.__module__], "current_platform", lambda: shared)
+        config = dataclasses.replace(WAVELET, optimizer="adam")
+        two = sweep(CONTENTS[0], STYLES[0], grid=Grid(style_weight=(10, 1e3)), config=config)
+        assert meshes == [{"rows": 4}]
+        five = sweep(CONTENTS[0], STYLES[0], grid=Grid(tv_weight=(1, 2, 3, 4, 5)), config=config)
+        assert meshes[1:] == [{"items": 4}]
+    assert set(two.status) == set(five.status) == {OK}
+    assert_rows_are_single_runs(two, config, None, (0, 1))
+
+
+@pytest.mark.slow
+def test_where_there_are_fewer_items_than_devices_these_share_the_rows_of_each():
+    on_four_devices(check_fewer_items_than_devices)
