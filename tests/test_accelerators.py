@@ -124,11 +124,11 @@ def test_rows_on_four_chips_exchange_borders_sums_and_pictures_but_no_features(h
 def test_memory_of_a_chip_falls_with_the_chips_that_share_the_rows():
     """To a quarter, but for the params, the content's features and pictures: as much as twelve of these."""
     one, four = (
-        found("v5e", size=256, program=program, count=count)["memory"]["total"]
+        found("H100", size=512, program=program, count=count)["memory"]["total"]
         for program, count in (("loop", 1), ("rows", 4))
     )
     params = 4 * 9 * (3 * 64 + 64 * 64 + 64 * 128 + 128 * 128 + 128 * 256)
-    assert four < one / 4 + params + 12 * 12 * 256**2
+    assert four < one / 4 + params + 12 * 12 * 512**2
 
 
 @pytest.mark.parametrize(("chip", "size"), [("v5e", 64), ("H100", 128)])

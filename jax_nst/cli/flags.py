@@ -246,8 +246,12 @@ def check_together(values: Mapping[str, Any], job: Job) -> None:
         if values["checkpoint"] != "auto":
             useless["checkpoint"] = "a sweep keeps its own in its folder"
     else:
-        names = ("zip", "distributed", *(["batch"] if values["batch"] != "auto" else []))
+        names = ("zip", *(["batch"] if values["batch"] != "auto" else []))
         useless |= dict.fromkeys(names, "there is only one picture to make")
+        if values["distributed"]:
+            useless["resume"] = "one picture of several processes has no checkpoint"
+            if values["checkpoint"] != "auto":
+                useless["checkpoint"] = useless["resume"]
     for name, reason in useless.items():
         if values[name]:
             raise ValueError(f"--{name} has no use here: {reason}; leave it out")

@@ -184,7 +184,8 @@ def transfer(values: Mapping[str, Any], job: Job) -> int:
     config, (content_path,) = item.config, job.contents
     style_paths = [job.styles[index] for index in item.styles]
     output = output_name(values["output"], content_path, style_paths, config, item.shares)
-    history_path, quiet = values["history"], values["quiet"]
+    is_first, alone = distributed.is_first(), distributed.num_processes() == 1
+    history_path, quiet = values["history"], values["quiet"] or not is_first
     for path in filter(None, (output, history_path)) if values["no_clobber"] else ():
         check_new(path)
     content = load_content(content_path, config)
@@ -198,7 +199,7 @@ def transfer(values: Mapping[str, Any], job: Job) -> int:
     check_writable(output)
     if history_path:
         check_replaceable(history_path)
-    board = open_board(values["tensorboard"])
+    board = open_board(values["tensorboard"]) if is_first else None
     events = Run(board / Path(output).stem) if board else None
     network = load_network(config, quiet=quiet)
     inputs = inputs_of(read)
@@ -208,7 +209,7 @@ def transfer(values: Mapping[str, Any], job: Job) -> int:
     measure = partial(measure_run, network.extractor, config, content.pixels, styles, item.shares)
     measure = measure if values["measure"] else None
     saver = Saver(output, history_path, alpha=content.alpha, settings=settings, measure=measure)
-    store = Store(checkpoint_of(values, output), command=command_of(values, job, output))
+    store = Store(checkpoint_of(values, output), command=command_of(values, job, output)) if alone else None
     with interrupts(saver.quit_at_once) as interrupted, steps_bar(quiet=quiet) as bar:
 
         def callback(progress: Progress) -> bool:
@@ -217,24 +218,31 @@ def transfer(values: Mapping[str, Any], job: Job) -> int:
             if events:
                 events.add_losses(entries)
             steps = (entry["step"] for entry in entries if entry["step"])
-            if config.save_every and any(step % config.save_every == 0 for step in steps):
+            if is_first and config.save_every and any(step % config.save_every == 0 for step in steps):
                 saver.save_during(progress)
+            if interrupted and not alone:
+                raise KeyboardInterrupt  # the others notice at the next step
             return bool(interrupted)
 
         hooks = Hooks(
             callback,
             on_compile=lambda size: show_compiling(bar.bar, size),
             on_plan=lambda plan: None if quiet else tell(f"plan: {plan_line(plan)}"),
-            stop=lambda: bool(interrupted),
+            stop=(lambda: bool(interrupted)) if alone else None,
         )
         options: Any = {"config": config, "blend": item.shares, "hooks": hooks, "store": store}
         try:
-            result = run(network, content.pixels, styles, **options, resume=bool(values["resume"]))
+            with distributed.death_of_others():
+                result = run(network, content.pixels, styles, **options, resume=bool(values["resume"]))
         except BaseException as error:
-            saver.rescue(error)
+            if is_first:
+                saver.rescue(error)
             raise
         finally:
-            store.wait()
+            if store:
+                store.wait()
+        if not is_first:
+            return 0
         status = _finish(saver, store, result, interrupted, bar, quiet)
     if events:
         settings = {"content": content_path, **named_styles(style_paths), **result.history["config"]}
@@ -243,7 +251,12 @@ def transfer(values: Mapping[str, Any], job: Job) -> int:
 
 
 def _finish(
-    saver: Saver, store: Store, result: Result, interrupted: Sequence[int], bar: StepsBar, quiet: bool
+    saver: Saver,
+    store: Store | None,
+    result: Result,
+    interrupted: Sequence[int],
+    bar: StepsBar,
+    quiet: bool,
 ) -> int:
     """Saves and tells what came of a run; returns the exit status."""
     steps = result.history["steps"]
@@ -258,9 +271,9 @@ def _finish(
     measures = {} if interrupted else saver.save_measures(result)
     for line in () if quiet else lines_of(measures):
         tell(line)
-    if result.status is not Status.STOPPED:
+    if store and result.status is not Status.STOPPED:
         store.remove()
-    elif store.has_saved:
+    elif store and store.has_saved:
         tell(f"jax_nst: go on with --resume {store.folder}")
     show(saver.path)
     if saver.has_failed:

@@ -120,6 +120,22 @@ def errors_of_all() -> Iterator[None]:
         raise error or PeerError(f"process {number}: {said[number]}")
 
 
+@contextlib.contextmanager
+def death_of_others() -> Iterator[None]:
+    """Raises PeerError where XLA says that devices of other processes cannot be reached.
+
+    Raises:
+      PeerError: another process has died.
+    """
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        message = _first_line(error)
+        if jax.process_count() == 1 or "RESOURCE_EXHAUSTED" in message:
+            raise
+        raise PeerError(f"another process has died or cannot be reached ({message})") from error
+
+
 def _exchange(exchange: Callable[[], np.ndarray]) -> np.ndarray:
     try:
         return exchange()

@@ -27,8 +27,8 @@ class Platform:
       fill_memory: whether to make batches as large as the memory allows. Off on a CPU, where smaller ones
         are faster.
       compiler_options: (name, value) pairs passed to XLA.
-      shares_rows: whether all devices share the rows of one picture. Off on a CPU, all whose cores already
-        work at one device's convolution.
+      shares_rows: whether all devices share the rows of one picture. On a CPU only those of several
+        processes, since all cores of one already work at each convolution.
     """
 
     name: str
@@ -54,7 +54,8 @@ def current_platform() -> Platform:
     """
     name = _default_backend()
     if name == "cpu":
-        return dataclasses.replace(CPU, compiler_options=tuple(_known_options().items()))
+        options = tuple(_known_options().items())
+        return dataclasses.replace(CPU, compiler_options=options, shares_rows=jax.process_count() > 1)
     if name == "tpu":
         return TPU
     # The first of all processes' devices, so that they choose the same.

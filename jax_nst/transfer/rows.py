@@ -14,6 +14,7 @@ from jax.sharding import PartitionSpec as P
 from jax_nst.models.extractor import Extractor, Params
 from jax_nst.models.shards import ROWS, count_shares
 from jax_nst.optim import State
+from jax_nst.runtime.distributed import from_first
 
 LEAST_ROWS = 64
 """Rows of a device; with fewer, most of what it evaluates are rows of its neighbours."""
@@ -67,8 +68,8 @@ class Rows(NamedTuple):
         return of_stored
 
     def place(self, tree: Any) -> Any:
-        """Arrays of the host or of a device, on all devices."""
-        return jax.tree.map(lambda x: self._put(np.asarray(x), None), tree)
+        """Arrays of the host or of a device, on all devices; those of the first process are on all."""
+        return jax.tree.map(lambda x: self._put(from_first(np.asarray(x)), None), tree)
 
     def restore(self, state: State) -> State:
         """A plain state of the host, stored on the devices."""
@@ -133,11 +134,18 @@ def mesh_of_rows(
       shape: (height, width) of the picture.
       layers: the features that are wanted.
     """
-    devices = jax.devices()
-    count = count_shares(extractor, params, shape, layers, len(devices), LEAST_ROWS)
-    if count == 1:
+    # One of each process before the second of any: each process has a part in every level.
+    devices = sorted(jax.devices(), key=lambda device: (device.id - _first_id(device), device.id))
+    least = LEAST_ROWS if jax.process_count() == 1 else 1
+    count = count_shares(extractor, params, shape, layers, len(devices), least)
+    if count < max(2, jax.process_count()):
         return None
     return Mesh(np.asarray(devices[:count]), (ROWS,), axis_types=(AxisType.Auto,))
+
+
+def _first_id(device: Any) -> int:
+    """The least number of a device of the same process."""
+    return min(other.id for other in jax.devices() if other.process_index == device.process_index)
 
 
 def _at(count: int, axis: int, value: Any, others: Any) -> list[Any]:

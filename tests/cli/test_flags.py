@@ -137,7 +137,11 @@ def test_parse_batch():
     ("arguments", "message"),
     [
         (("--zip",), "--zip has no use here: there is only one picture to make"),
-        (("--distributed",), "--distributed has no use here: there is only one picture"),
+        (
+            ("--distributed", "--checkpoint=a"),
+            "--checkpoint has no use here: one picture of several processes",
+        ),
+        (("--distributed", "--resume=a"), "--resume has no use here: one picture of several processes"),
         (("--batch=3",), "--batch has no use here"),
         (("--tv_weight=1,2", "--history=h.json"), "--history has no use here: a sweep writes history.npz"),
         (("--tv_weight=1,2", "--save_every=3"), "--save_every has no use here: a sweep saves"),

@@ -1,6 +1,7 @@
 """Two processes over loopback, and the death of one of them."""
 
 import csv
+import json
 import os
 import shutil
 import signal
@@ -8,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,13 +30,17 @@ def command(folder, inputs, steps, *more):
     ]  # fmt: skip
 
 
+def free_port():
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        return free.getsockname()[1]
+
+
 def start_both(folder, inputs, steps, *more, each=((), ())):
     """Starts two processes, of the same inputs or each of its own; `each` are flags of one of them."""
     inputs = inputs if isinstance(inputs, tuple) else (inputs, inputs)
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    shared = ("--distributed", "--coordinator_address", f"localhost:{port}", "--num_processes", "2", *more)
+    address = f"localhost:{free_port()}"
+    shared = ("--distributed", "--coordinator_address", address, "--num_processes", "2", *more)
     return [
         subprocess.Popen(
             command(folder, inputs[number], steps, *shared, *each[number], "--process_id", str(number)),
@@ -182,3 +188,29 @@ def test_collectives_of_a_single_process_are_the_identity():
 def test_an_address_that_is_none_is_refused_at_once(address):
     with pytest.raises(ValueError, match="--coordinator_address must be HOST:PORT"):
         distributed.initialize(address, 2, 0)
+
+
+@pytest.mark.slow
+def test_two_processes_share_the_rows_of_one_picture(tmp_path, inputs):
+    """At a size with a coarser level, where each has fewer rows than a device of one process would."""
+    one_style = {f"{inputs / 's0.png'},{inputs / 's1.png'}": f"{inputs / 's0.png'}", "10,1000,5000": "100"}
+
+    def arguments(name, *more):
+        given = command(tmp_path / f"{name}.png", inputs, 3, "--history", str(tmp_path / f"{name}.json"))
+        changed = {**one_style, "24": "67", "2": "auto"}
+        return [changed.get(x, x) for x in given] + ["--scales", "2", *more]
+
+    shared = ("--distributed", "--coordinator_address", f"localhost:{free_port()}", "--num_processes", "2")
+    commands = [arguments("two", *shared, "--process_id", str(number)) for number in range(2)]
+    pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    processes = [subprocess.Popen(own, **pipes) for own in commands]
+    said = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    path = str(tmp_path / "two.png")  # beside lines of the library that exchanges arrays
+    assert [path in out.splitlines() for out, _ in said] == [True, False]
+    subprocess.run(arguments("one"), check=True, capture_output=True)
+    two, one = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("two", "one"))
+    for entry, expected in zip(two["steps"], one["steps"], strict=True):
+        assert entry["total"] == pytest.approx(expected["total"], rel=1e-4)
+    pictures = [load_image(tmp_path / f"{name}.png") for name in ("one", "two")]
+    np.testing.assert_allclose(*pictures, atol=2 / 255)
