@@ -213,4 +213,4 @@ def test_two_processes_share_the_rows_of_one_picture(tmp_path, inputs):
     for entry, expected in zip(two["steps"], one["steps"], strict=True):
         assert entry["total"] == pytest.approx(expected["total"], rel=1e-4)
     pictures = [load_image(tmp_path / f"{name}.png") for name in ("one", "two")]
-    np.testing.assert_allclose(*pictures, atol=2 / 255)
+    assert np.abs(pictures[0] - pictures[1]).mean() < 0.1 / 255
