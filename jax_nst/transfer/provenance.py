@@ -160,8 +160,11 @@ def for_json(value: Any) -> Any:
 
 
 def device() -> str:
-    """Name of the device; of a CPU with the cores that this process may use, which decide the last bits."""
-    first = jax.devices()[0]
+    """Name of the device, and how many there are; of a CPU with the cores that this process may use.
+
+    The numbers decide the last bits.
+    """
+    first, count = jax.devices()[0], jax.device_count()
     if first.platform != "cpu":
-        return first.device_kind
+        return first.device_kind if count == 1 else f"{count} x {first.device_kind}"
     return f"cpu: {first.device_kind}, {num_cores()} of {os.cpu_count()} cores"

@@ -1,4 +1,5 @@
 import importlib.metadata
+import types
 
 from conftest import picture
 
@@ -16,6 +17,17 @@ def test_versions_are_those_installed():
 
 def test_device_says_what_runs():
     assert device().startswith("cpu")
+
+
+def test_several_devices_are_counted(monkeypatch):
+    """A checkpoint of one does not go on on four without a word: they sum in another order."""
+    gpu = types.SimpleNamespace(platform="gpu", device_kind="NVIDIA H100")
+    found = []
+    for count in (1, 4):
+        monkeypatch.setattr("jax.devices", lambda count=count: [gpu] * count)
+        monkeypatch.setattr("jax.device_count", lambda count=count: count)
+        found.append(device())
+    assert found == ["NVIDIA H100", "4 x NVIDIA H100"]
 
 
 def test_folders_of_the_files_that_settings_name_do_not_count(tmp_path):
