@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax
 import numpy as np
 import pytest
 from conftest import count_compilations, picture, vgg_params
@@ -98,6 +99,20 @@ def test_a_larger_picture_and_larger_tiles_take_more():
     found = [bytes_of(1024, partition) for partition in order]
     assert found == sorted(found)
     assert bytes_of(2048, order[0]) > 3 * found[0] > 0
+
+
+def test_devices_that_share_the_rows_have_a_part_of_the_memory_each():
+    """But for the arguments and a few pictures; in tiles one device has it all."""
+    network, _, level, targets, weights = problem("wavelet", 640)
+
+    def bytes_of(num_devices, partition):
+        arguments = network.extractor, {}, level.terms, level.shape, targets, weights, num_devices
+        return estimate_of(*arguments)(Choice(partition, make_optimizer("lbfgs"), ""))
+
+    one, four = (bytes_of(count, Partition()) for count in (1, 4))
+    of_pictures = 12 * 12 * 640 * 480 + sum(x.size * 4 for x in jax.tree.leaves(targets))
+    assert one / 4 < four < one / 4 + of_pictures
+    assert bytes_of(1, Partition(tile_size=64)) == bytes_of(4, Partition(tile_size=64))
 
 
 def test_the_choices_worth_their_time_end_with_the_first_that_fits(monkeypatch):

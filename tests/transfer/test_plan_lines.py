@@ -1,11 +1,13 @@
 """Plans in plain words."""
 
+import types
 from typing import Any
 
 import pytest
 
 from jax_nst.models.partition import Partition
 from jax_nst.transfer.choices import Choice
+from jax_nst.transfer.layout import OnePicture
 from jax_nst.transfer.plan import Estimate, Plan
 from jax_nst.transfer.plan_lines import choice_lines, in_words, plan_line
 from jax_nst.transfer.spec import Level
@@ -37,6 +39,16 @@ def test_the_line_of_a_plan():
         limit=2**34,
     )  # fmt: skip
     assert plan_line(plan) == ("4096 x 3072, tiles of 1024, 10 pairs in bfloat16, about 9.8 GB of 16.0 GB")
+
+
+def test_the_line_of_a_plan_for_several_devices():
+    rows: Any = types.SimpleNamespace(mesh=types.SimpleNamespace(size=4))
+    level, layout = Level((3072, 4096), 10, (), None, None), OnePicture(rows)
+    found = choice("all", Partition("all"))
+    plan = Plan(level, found, layout, *(NOTHING,) * 4, num_bytes=2**31, limit=2**34)
+    assert plan_line(plan) == (
+        "4096 x 3072, whole, all computed twice, about 2.0 GB of 16.0 GB on each of 4 devices"
+    )
 
 
 def test_the_lines_of_choices():

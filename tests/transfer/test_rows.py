@@ -23,6 +23,7 @@ from jax_nst.transfer.engine import Hooks
 from jax_nst.transfer.item import Item
 from jax_nst.transfer.network import load_network
 from jax_nst.transfer.pictures import Source, Start
+from jax_nst.transfer.plan import plan_one
 from jax_nst.transfer.rows import Rows, mesh_of_rows
 from jax_nst.transfer.spec import resolve, resolve_level_weights
 from jax_nst.transfer.targets import Preparation
@@ -133,6 +134,30 @@ def check_objectives():
 @pytest.mark.slow
 def test_all_losses_and_their_gradients_are_those_of_one_device():
     on_four_devices(check_objectives)
+
+
+def check_plans():
+    """Tiles are for one device, and are tried last; small levels have fewer devices."""
+    network = load_network(WAVELET, platform=SHARED)
+
+    def meshes(shape, **settings):
+        config = dataclasses.replace(WAVELET, size=max(shape), **settings)
+        spec = resolve(config, network.extractor, (*shape, 3), SHARED)
+        source = [Source((*shape, 3), lambda: picture(*shape))]
+        weights = resolve_level_weights(config, spec)
+        item = Item(0, (0,), (1.0,), weights, Start("content", 0))
+        for level in spec.levels:
+            preparation = Preparation(network, level, SHARED, source, source)
+            rows = plan_one(network, spec, level, preparation, item).layout.rows
+            yield rows and rows.mesh.size
+
+    assert list(meshes((256, 32), scales=3)) == [None, 2, 4]
+    assert list(meshes((256, 40), tile_size=64, remat="auto")) == [None]
+
+
+@pytest.mark.slow
+def test_small_levels_have_fewer_devices_and_tiles_one():
+    on_four_devices(check_plans)
 
 
 def check_runs():
