@@ -184,7 +184,8 @@ def transfer(values: Mapping[str, Any], job: Job) -> int:
     config, (content_path,) = item.config, job.contents
     style_paths = [job.styles[index] for index in item.styles]
     output = output_name(values["output"], content_path, style_paths, config, item.shares)
-    is_first, alone = distributed.is_first(), distributed.num_processes() == 1
+    alone = not values["distributed"]
+    is_first = alone or distributed.is_first()
     history_path, quiet = values["history"], values["quiet"] or not is_first
     for path in filter(None, (output, history_path)) if values["no_clobber"] else ():
         check_new(path)

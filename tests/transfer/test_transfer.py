@@ -193,8 +193,8 @@ def report_bytes(monkeypatch, num_bytes, limit):
     compiled = []
     step_programs = plan_module.step_programs
 
-    def reporting(objects, partition):
-        programs = step_programs(objects, partition)
+    def reporting(objects, partition, mesh):
+        programs = step_programs(objects, partition, mesh)
 
         def compile_advance(state, *arguments):
             compiled.append((str(partition), max(state.angles.shape)))
