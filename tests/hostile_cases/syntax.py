@@ -78,7 +78,9 @@ CASES = [
     refused("syntax: optimizer in capitals", "--optimizer=Adam", says="unknown optimizer"),
     refused("syntax: a style loss twice", "--style_loss=gram,gram", says="style_loss names gram twice"),
     refused("syntax: zip of nothing", "--zip", says="--zip has no use here"),
-    refused("syntax: distributed for one picture", "--distributed", says="--distributed has no use here"),
+    refused(
+        "syntax: a checkpoint of processes", "--distributed", "--checkpoint=a", says="--checkpoint has no"
+    ),
     refused(
         "syntax: history of a sweep", "--history=h.json", "--tv_weight=1,2", says="--history has no use"
     ),
