@@ -125,7 +125,7 @@ class Config:
     lbfgs_pairs: str = _setting(
         "auto",
         f"type of these pairs, one of auto, {', '.join(PAIRS)}; bfloat16 takes half the memory, and longer "
-        "on a CPU; auto: float32 where it fits",
+        "on a CPU; auto: float32 where it fits, and on a GPU bfloat16",
     )
     content_weight: float | None = _setting(None, "factor of the content term (default: the recipe's)")
     style_weight: float | str | None = _setting(
@@ -173,7 +173,7 @@ class Config:
     precision: str = _setting(
         "auto",
         f"of the features, one of auto, {', '.join(PRECISIONS)}; auto: float32 on a CPU, bfloat16 on a "
-        "TPU, and on a GPU tf32, or float16 on one without it whose tensor cores know float16 (T4, V100)",
+        "TPU or GPU, but float16 on a GPU whose tensor cores know nothing else (T4, V100)",
     )
     remat: str = _setting(
         "auto",
