@@ -153,7 +153,7 @@ def lower(case: Case, devices: tuple[Any, ...]) -> tuple[Any, Any]:
         optimizer=case.optimizer,
         scales=1,
         remat=case.remat,
-        **({"lbfgs_pairs": case.pairs} if case.optimizer == "lbfgs" else {}),
+        lbfgs_pairs=case.pairs if case.optimizer == "lbfgs" else "auto",
         style_loss=(case.style_loss,),
     )
     spec = resolve(config, network.extractor, shape, case.platform)

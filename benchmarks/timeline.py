@@ -101,9 +101,7 @@ def main() -> None:
     parser.add_argument("--case", type=json.loads, default={}, help="fields of a case, as JSON")
     parser.add_argument("--steps", type=int, default=16, help="steps that are traced")
     parser.add_argument("--kernels", type=int, default=20, help="kernels to list, the longest first")
-    parser.add_argument(
-        "--measured_rates", action="store_true", help="measure the rates of the device first"
-    )
+    parser.add_argument("--measured_rates", action="store_true", help="measure those of the device first")
     parser.add_argument("--hlo", type=Path, help="file to write the compiled program to")
     arguments = parser.parse_args()
 
