@@ -12,6 +12,7 @@ MEMORY = {"H100": 80, "A100": 80, "L4": 24, "T4": 15, "v4": 32, "v5e": 16, "v6e"
 
 SIZES = (256, 512, 1024, 2048, 4096)
 _USABLE = 0.9  # as `runtime.memory`
+_USUAL = ("chip", "size", "precision", "pairs")
 
 
 @functools.cache
@@ -110,6 +111,32 @@ def other_times() -> str:
     return _table(("chip", *kinds), ((chip, *(cell(chip, x) for x in kinds.values())) for chip in MEMORY))
 
 
+def measured_times() -> str:
+    """What was measured on a device, beside what is predicted for it."""
+    names = ("program", "predicted ms", "measured ms", "ratio", "TFLOP/s", "of matrix products", "compile s")
+    rate = {"bfloat16": 730, "float16": 702, "tf32": 368, "float32": 51}  # TFLOP/s of 8192 x 8192, measured
+
+    def rows() -> Iterator[Sequence[str]]:
+        for case, found in sorted(load(), key=lambda pair: (pair[0]["precision"], pair[0]["size"])):
+            if case["chip"] != "here":
+                continue
+            predicted = find(**{**case, "chip": "H100"})
+            assert predicted is not None, case
+            flops = sum(n for kind, n in found["flops"].items() if kind != "fft") / found["measured"] / 1e12
+            more = [f"{name} {value}" for name, value in case.items() if name not in _USUAL]
+            yield (
+                ", ".join([f"{case['size']}²", case["precision"], *more]).replace("items 8", "8 items"),
+                f"{1000 * predicted['seconds']:.2f}",
+                f"{1000 * found['measured']:.2f}",
+                f"{found['measured'] / predicted['seconds']:.2f}",
+                f"{flops:.0f}",
+                f"{flops / rate[case['precision']]:.2f}",
+                f"{found['compile_seconds']:.0f}",
+            )
+
+    return _table(names, rows())
+
+
 def loss_times() -> str:
     """Milliseconds of a step at 512² on an H100, for each style loss, beside Gram matrices."""
     gram = find(chip="H100", size=512)
@@ -164,4 +191,13 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-TABLES = (step_times, picture_times, compile_times, precision_times, other_times, sweep_rates, loss_times)
+TABLES = (
+    step_times,
+    picture_times,
+    compile_times,
+    precision_times,
+    other_times,
+    sweep_rates,
+    measured_times,
+    loss_times,
+)
