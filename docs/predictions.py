@@ -113,7 +113,15 @@ def other_times() -> str:
 
 def measured_times() -> str:
     """What was measured on a device, beside what is predicted for it."""
-    names = ("program", "predicted ms", "measured ms", "ratio", "TFLOP/s", "of matrix products", "compile s")
+    names = (
+        "program",
+        "predicted ms",
+        "measured ms",
+        "ratio",
+        "TFLOP/s",
+        "of matrix products",
+        "compile s",
+    )
     rate = {"bfloat16": 730, "float16": 702, "tf32": 368, "float32": 51}  # TFLOP/s of 8192 x 8192, measured
 
     def rows() -> Iterator[Sequence[str]]:
