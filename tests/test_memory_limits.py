@@ -32,7 +32,7 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="
 
 
 def paint(folder, *flags, group=""):
-    """One step at 768 pixels, which takes 1.5 GB where there is enough: `(peak in bytes, standard error)`."""
+    """One step at 768 pixels, of 1.5 GB where there are: (peak in bytes, standard error)."""
     examples = ROOT / "examples"
     command = [
         sys.executable, "-c", CODE, group, f"--content={examples / 'cat.jpg'}", "--features=wavelet",
