@@ -22,7 +22,7 @@ from jax_nst.transfer.provenance import device, versions
 from jax_nst.transfer.transfer import run
 
 # A small extractor compiles in a second.
-LBFGS = Config(features="wavelet", content_layers=("luma2",), style_layers=("scale1", "scale2"), steps=8)
+LBFGS = Config(features="wavelet", content_layers=("luma1",), style_layers=("scale1",), steps=8)
 WAVELET = dataclasses.replace(LBFGS, optimizer="adam")
 VGG = Config(content_layers=("relu2_1",), style_layers=("relu1_1", "relu2_1"), steps=8)
 
