@@ -292,7 +292,7 @@ def test_size_is_obeyed_upwards_and_style_keeps_its_shape(pair):
         (np.zeros(24), r"content must have shape \[H, W, 3\], not \[24\]"),
         (np.full((24, 32, 3), np.nan), "content must be finite and lie in"),
         (np.full((24, 32, 3), 200.0), "content must be finite and lie in"),
-        (np.zeros((5, 9, 3)), "the content image is 9 x 5 pixels, but wavelet needs 8 on the shorter side"),
+        (np.zeros((3, 9, 3)), "the content image is 9 x 3 pixels, but wavelet needs 4 on the shorter side"),
     ],
 )
 def test_an_invalid_content_is_refused(content, message, pair):
@@ -305,7 +305,7 @@ def test_an_invalid_content_is_refused(content, message, pair):
     [
         (np.zeros((24, 32)), r"style must have shape \[H, W, 3\], not \[24, 32\]"),
         (np.full((24, 32, 3), -1.0), "style must be finite and lie in"),
-        (np.zeros((4, 4, 3)), "the style image is 4 x 4 pixels, but wavelet needs 8"),
+        (np.zeros((3, 3, 3)), "the style image is 3 x 3 pixels, but wavelet needs 4"),
     ],
 )
 def test_an_invalid_style_is_refused_before_a_step_is_compiled(style, message, pair, monkeypatch):
