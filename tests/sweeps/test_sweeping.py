@@ -294,23 +294,22 @@ from jax_nst import Grid, sweep
 
 assert jax.device_count() == 4
 params = vgg_params("vgg19", ("relu2_1",))
-for base, params in ((here.WAVELET, None), (here.VGG, params)):
-    for optimizer in ("lbfgs", "adam"):
-        config = here.dataclasses.replace(base, optimizer=optimizer)
-        grid = Grid(style_weight=(10, 1e3, 1e4))
-        batches = []
-        # Six items on four devices, in a batch of two each; then one item, less than there are devices.
-        result = sweep(
-            here.CONTENTS[0], here.STYLES[:2], grid=grid, config=config, params=params, batch=8,
-            callback=lambda progress: batches.append(progress.items),
-        )
-        assert set(batches) == {(0, 1, 2, 3, 4, 5)}, batches
-        here.assert_rows_are_single_runs(result, config, params, (0, 3, 5))
-        alone = sweep(here.CONTENTS[0], here.STYLES[0], config=config, params=params)
-        here.assert_rows_are_single_runs(alone, config, params, (0,))
-        rates = Grid(learning_rate=(0.3, None, 0.7))
-        result = sweep(here.CONTENTS[0], here.STYLES[0], grid=rates, config=config, params=params)
-        here.assert_rows_are_single_runs(result, config, params, range(3))
+for base, params, optimizer in ((here.WAVELET, None, "adam"), (here.VGG, params, "lbfgs")):
+    config = here.dataclasses.replace(base, optimizer=optimizer)
+    grid = Grid(style_weight=(10, 1e3, 1e4))
+    batches = []
+    # Six items on four devices, in a batch of two each; then one item, less than there are devices.
+    result = sweep(
+        here.CONTENTS[0], here.STYLES[:2], grid=grid, config=config, params=params, batch=8,
+        callback=lambda progress: batches.append(progress.items),
+    )
+    assert set(batches) == {(0, 1, 2, 3, 4, 5)}, batches
+    here.assert_rows_are_single_runs(result, config, params, (0, 3, 5))
+    alone = sweep(here.CONTENTS[0], here.STYLES[0], config=config, params=params)
+    here.assert_rows_are_single_runs(alone, config, params, (0,))
+    rates = Grid(learning_rate=(0.3, None, 0.7))
+    result = sweep(here.CONTENTS[0], here.STYLES[0], grid=rates, config=config, params=params)
+    here.assert_rows_are_single_runs(result, config, params, range(3))
 steps = list(pathlib.Path(sys.argv[4]).glob("*jit_step*after_optimizations.txt"))
 assert any("num_partitions=4" in path.read_text() for path in steps), steps
 for path in steps:
