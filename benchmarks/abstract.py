@@ -46,6 +46,8 @@ class Case:
       pairs: type of what L-BFGS remembers; `auto` is that of the platform.
       style_loss: a name of `losses.STYLE_TERMS`.
       remat: one of `partition.REMATS`.
+      tile_size: largest side of tiles in pixels; 0: the picture is computed whole.
+      num_pairs: that L-BFGS remembers; 0 for as many as usual.
       items: in a batch; 0 is one picture without a batch.
       count: of chips, which share the items.
     """
@@ -59,6 +61,8 @@ class Case:
     pairs: str = "auto"
     style_loss: str = "gram"
     remat: str = "none"
+    tile_size: int = 0
+    num_pairs: int = 0
     items: int = 0
     count: int = 1
 
@@ -152,7 +156,9 @@ def lower(case: Case, devices: tuple[Any, ...]) -> tuple[Any, Any]:
         size=case.size,
         optimizer=case.optimizer,
         scales=1,
-        remat=case.remat,
+        remat="auto" if case.tile_size else case.remat,
+        tile_size=case.tile_size or "auto",
+        num_pairs=case.num_pairs or None,
         lbfgs_pairs=case.pairs if case.optimizer == "lbfgs" else "auto",
         style_loss=(case.style_loss,),
     )
@@ -174,7 +180,7 @@ def lower(case: Case, devices: tuple[Any, ...]) -> tuple[Any, Any]:
         return program.lower(*arguments), arguments
     count = [0] if case.platform.loop_on_device else []
     if not case.items:
-        programs = step_programs(objects_of(spec, level), Partition(case.remat))
+        programs = step_programs(objects_of(spec, level), Partition(case.remat, case.tile_size or None))
         state = state_shapes(programs.init, level.shape)
         arguments = (state, network.params, {**content, **style}, controls, *count)
         arguments = _on(devices[0], arguments)

@@ -28,6 +28,8 @@ class Choice(NamedTuple):
     optimizer: optax.GradientTransformation
     name: str
     """Says both, in plans and in checkpoints; the optimizer only where it is not the most wanted."""
+    time: float = 1.0
+    """Of a step, beside that of the whole picture computed once; roughly."""
 
 
 def choices_of(
@@ -51,8 +53,8 @@ def choices_of(
 
     pairs = sorted(itertools.product(partitions, optimizers), key=time)
     return tuple(
-        Choice(partition, optimizer, ", ".join(filter(None, (str(partition), name))))
-        for (partition, _), (optimizer, name, _) in pairs
+        Choice(partition, optimizer, ", ".join(filter(None, (str(partition), name))), time)
+        for (partition, time), (optimizer, name, _) in pairs
     )
 
 
@@ -62,7 +64,7 @@ def _partitions(
     """The partitions, each with its time."""
     if isinstance(config.tile_size, int):
         check_tiles(extractor, terms)
-        return [(Partition(tile_size=config.tile_size), 1.0)]
+        return [(Partition(tile_size=config.tile_size), _time_in_tiles(config.tile_size))]
     wholes = REMATS if config.remat == "auto" else (config.remat,)
     partitions = [(Partition(remat), _TIME[remat]) for remat in wholes]
     if config.remat != "auto" or config.tile_size == "none":
@@ -72,6 +74,11 @@ def _partitions(
     except ValueError:
         return partitions
     return [*partitions, *((Partition(tile_size=size), _TIME[size]) for size in TILE_SIZES)]
+
+
+def _time_in_tiles(size: int) -> float:
+    """That of the largest of the sizes tried that is no larger."""
+    return _TIME[max((known for known in TILE_SIZES if known <= size), default=min(TILE_SIZES))]
 
 
 def _optimizers(

@@ -24,13 +24,16 @@ def choices(platform=CPU, **settings):
 def test_the_fastest_comes_first_and_the_smallest_is_among_the_last():
     found = choices()
     assert len(found) == EVERYTHING * (2 * len(NUM_PAIRS) + 1)
-    assert found[0] == (
+    assert found[0][:3] == (
         Partition("none"),
         make_optimizer("lbfgs", memory_size=50, pairs_dtype="float32"),
         "none",
     )
     assert found[-1].name == "tiles of 256, Adam"
     assert len({choice.name for choice in found}) == len(found)
+    assert found[0].time == 1
+    times = {size: choices(tile_size=size)[0].time for size in (256, 300, 4096)}
+    assert times == {256: 3.5, 300: 3.5, 4096: 1.6}
     names = [choice.name for choice in found]
     for better, worse in (
         ("none, 50 pairs in bfloat16", "all"),
