@@ -85,8 +85,8 @@ GALLERY = (
         "Together",
         "together",
         "--mask examples/cat_mask.png,examples/background_mask.png:picture=examples/waves.jpg "
-        "--color match --noise 0.05",
-        "Regions, matched colours and grain in one run.",
+        "--color match --color_amount 0.5 --noise 0.05 --style_scale 1.4",
+        "Regions, colours matched by half, grain and broad strokes in one run.",
     ),
 )
 
