@@ -168,7 +168,7 @@ class Config:
     padding: str = _setting(
         "zeros",
         f"of the picture for the VGG's first convolution, one of {', '.join(PADDINGS)}; zeros, as trained, "
-        "may leave a faint rim; replicate repeats the pixels of the border",
+        "leave the outermost line smoother; replicate repeats the pixels of the border",
     )
     precision: str = _setting(
         "auto",
