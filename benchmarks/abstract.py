@@ -174,7 +174,7 @@ def lower(case: Case, devices: tuple[Any, ...]) -> tuple[Any, Any]:
     if case.program != "loop":
         programs = target_programs(network.extractor, level.terms, case.platform)
         pixels, positions = jax.ShapeDtypeStruct(shape, jnp.float32), preparation.positions
-        named = {"style": (programs.statistics, ()), "content": (programs.content, (None, positions))}
+        named = {"style": (programs.statistics, (None,)), "content": (programs.content, (None, positions))}
         program, more = named[case.program]
         arguments = _on(devices[0], (network.params, pixels, *more))
         return program.lower(*arguments), arguments

@@ -131,9 +131,11 @@ def measured_times() -> str:
             predicted = find(**{**case, "chip": "H100"})
             assert predicted is not None, case
             flops = sum(n for kind, n in found["flops"].items() if kind != "fft") / found["measured"] / 1e12
-            more = [f"{name} {value}" for name, value in case.items() if name not in _USUAL]
+            more = [str(value) for name, value in case.items() if name not in (*_USUAL, "items")]
+            more += [f"{case['items']} items"] if "items" in case else []
+            more += ["pairs in bfloat16"] if "pairs" not in case else []
             yield (
-                ", ".join([f"{case['size']}²", case["precision"], *more]).replace("items 8", "8 items"),
+                ", ".join([f"{case['size']}²", case["precision"], *more]),
                 f"{1000 * predicted['seconds']:.2f}",
                 f"{1000 * found['measured']:.2f}",
                 f"{found['measured'] / predicted['seconds']:.2f}",
@@ -143,6 +145,24 @@ def measured_times() -> str:
             )
 
     return _table(names, rows())
+
+
+def giant_times() -> str:
+    """What pictures in tiles take on an H100."""
+
+    def rows() -> Iterator[Sequence[str]]:
+        for case, found in sorted(load(), key=lambda pair: pair[0]["size"]):
+            if "tile_size" in case:
+                yield (
+                    f"{case['size']}²",
+                    f"{case['size'] ** 2 / 1e6:.0f}",
+                    str(case["tile_size"]),
+                    str(case.get("num_pairs", 50)),
+                    f"{found['memory']['total'] / 1e9:.1f} GB",
+                    f"{found['seconds']:.2f} s",
+                )
+
+    return _table(("picture", "megapixels", "tiles", "pairs", "memory", "a step"), rows())
 
 
 def loss_times() -> str:
@@ -207,5 +227,6 @@ TABLES = (
     other_times,
     sweep_rates,
     measured_times,
+    giant_times,
     loss_times,
 )
