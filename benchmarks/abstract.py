@@ -45,6 +45,7 @@ class Case:
       optimizer: its name.
       pairs: type of what L-BFGS remembers; `auto` is that of the platform.
       style_loss: a name of `losses.STYLE_TERMS`.
+      content_loss: a name of `losses.CONTENT_TERMS`.
       remat: one of `partition.REMATS`.
       tile_size: largest side of tiles in pixels; 0: the picture is computed whole.
       num_pairs: that L-BFGS remembers; 0 for as many as usual.
@@ -60,6 +61,7 @@ class Case:
     optimizer: str = "lbfgs"
     pairs: str = "auto"
     style_loss: str = "gram"
+    content_loss: str = "features"
     remat: str = "none"
     tile_size: int = 0
     num_pairs: int = 0
@@ -161,6 +163,7 @@ def lower(case: Case, devices: tuple[Any, ...]) -> tuple[Any, Any]:
         num_pairs=case.num_pairs or None,
         lbfgs_pairs=case.pairs if case.optimizer == "lbfgs" else "auto",
         style_loss=(case.style_loss,),
+        content_loss=(case.content_loss,),
     )
     spec = resolve(config, network.extractor, shape, case.platform)
     level = spec.levels[-1]

@@ -170,10 +170,13 @@ def loss_times() -> str:
     gram = find(chip="H100", size=512)
     assert gram is not None
     times = {"gram": gram["seconds"]}
-    losses = (case["style_loss"] for case, _ in load() if "style_loss" in case)
+    of_h100 = [case for case, _ in load() if case["chip"] == "H100"]
+    losses = (case["style_loss"] for case in of_h100 if "style_loss" in case)
     times |= {loss: (find(chip="H100", size=512, style_loss=loss) or gram)["seconds"] for loss in losses}
+    losses = (case["content_loss"] for case in of_h100 if "content_loss" in case)
+    times |= {loss: (find(chip="H100", size=512, content_loss=loss) or gram)["seconds"] for loss in losses}
     rows = ((f"`{loss}`", f"{1000 * x:.2f}", f"{x / gram['seconds']:.2f}") for loss, x in times.items())
-    return _table(("style loss", "ms a step", "of gram"), rows)
+    return _table(("loss", "ms a step", "of gram"), rows)
 
 
 def sweep_rates() -> str:
