@@ -17,8 +17,8 @@ from jax_nst.transfer.config import Config
 # Time of a step, beside one that keeps everything; of the wholes and of the tiles (benchmarks/README.md).
 _TIME = {"none": 1.0, "block1": 1.15, "all": 1.4, 2048: 1.6, 1024: 1.8, 512: 2.3, 256: 3.5}
 # Time to a loss, beside 50 pairs of the type that the device is fastest with: of numbers of pairs, of
-# smaller types (a CPU converts bfloat16 slowly), and of Adam.
-_STEPS = {50: 1.0, 20: 1.01, 10: 1.05, 5: 1.15, "smaller": 1.1, "adam": 3.0}
+# smaller types (a CPU converts bfloat16 slowly), and of Adam (benchmarks/README.md).
+_STEPS = {50: 1.0, 20: 1.01, 10: 1.02, 5: 1.05, "smaller": 1.1, "adam": 2.0}
 
 
 class Choice(NamedTuple):
