@@ -44,9 +44,12 @@ class Case:
         `content` or `style`.
       features: the extractor.
       optimizer: its name.
-      pairs: type of what L-BFGS remembers.
+      pairs: type of what L-BFGS remembers; `auto` is that of the platform.
       style_loss: a name of `losses.STYLE_TERMS`.
+      content_loss: a name of `losses.CONTENT_TERMS`.
       remat: one of `partition.REMATS`.
+      tile_size: largest side of tiles in pixels; 0: the picture is computed whole.
+      num_pairs: that L-BFGS remembers; 0 for as many as usual.
       items: in a batch; 0 is one picture without a batch.
       count: of chips, which share the items.
     """
@@ -58,9 +61,12 @@ class Case:
     program: str = "loop"
     features: str = "vgg19"
     optimizer: str = "lbfgs"
-    pairs: str = "float32"
+    pairs: str = "auto"
     style_loss: str = "gram"
+    content_loss: str = "features"
     remat: str = "none"
+    tile_size: int = 0
+    num_pairs: int = 0
     items: int = 0
     count: int = 1
 
@@ -107,28 +113,32 @@ def compile_case(case: Case) -> Compiled:
     lowered, arguments = lower(case, devices)
     options = dict(case.platform.compiler_options)
     began = time.perf_counter(), time.process_time()
-    try:
-        executable = lowered.compile(options)
-    except jax.errors.JaxRuntimeError:
-        if case.chip == HERE or CHIPS[case.chip].platform != "cuda":
-            raise
-        # Triton cannot tile some small products without a device to try them on; XLA has cuBLAS for them.
-        began = time.perf_counter(), time.process_time()
-        executable = lowered.compile({**options, "xla_gpu_enable_triton_gemm": False})
+    executable = lowered.compile(options)
     seconds = time.perf_counter() - began[0], time.process_time() - began[1]
     return Compiled(executable, *seconds, arguments)
 
 
-def measure(compiled: Compiled, loop_on_device: bool, steps: int = 16) -> float:
-    """Seconds of a step on the device that the program was compiled for, without the first ones."""
+def random_arguments(compiled: Compiled, seed: int = 0) -> Any:
+    """Arguments of the program, on its device."""
 
     def fill(x: jax.ShapeDtypeStruct) -> jax.Array:
         is_float = jnp.issubdtype(x.dtype, jnp.floating)
         values = rng.random(x.shape, np.float32) if is_float else np.zeros(x.shape)
         return jax.device_put(values.astype(x.dtype), x.sharding)
 
-    rng = np.random.default_rng(0)
-    arguments = jax.tree.map(fill, compiled.arguments)
+    rng = np.random.default_rng(seed)
+    return jax.block_until_ready(jax.tree.map(fill, compiled.arguments))
+
+
+def measure(compiled: Compiled, arguments: Any, loop_on_device: bool, steps: int = 16) -> float:
+    """Seconds of a step on the device that the program was compiled for, the fastest of two times `steps`.
+
+    Args:
+      compiled: the program.
+      arguments: of `random_arguments`; the state is donated.
+      loop_on_device: see `Platform`.
+      steps: of a call, or so many calls where the host loops.
+    """
     state, rest, count = arguments[0], arguments[1:], steps
     if loop_on_device:
         rest, count = (*arguments[1:-1], jnp.asarray(steps, compiled.arguments[-1].dtype)), 1
@@ -150,9 +160,12 @@ def lower(case: Case, devices: tuple[Any, ...]) -> tuple[Any, Any]:
         size=case.size,
         optimizer=case.optimizer,
         scales=1,
-        remat=case.remat,
-        lbfgs_pairs=case.pairs,
+        remat="auto" if case.tile_size else case.remat,
+        tile_size=case.tile_size or "auto",
+        num_pairs=case.num_pairs or None,
+        lbfgs_pairs=case.pairs if case.optimizer == "lbfgs" else "auto",
         style_loss=(case.style_loss,),
+        content_loss=(case.content_loss,),
     )
     spec = resolve(config, network.extractor, shape, case.platform)
     level = spec.levels[-1]
@@ -164,14 +177,15 @@ def lower(case: Case, devices: tuple[Any, ...]) -> tuple[Any, Any]:
     if case.program in ("content", "style"):
         programs = target_programs(network.extractor, level.terms, case.platform)
         pixels, positions = jax.ShapeDtypeStruct(shape, jnp.float32), preparation.positions
-        named = {"style": (programs.statistics, ()), "content": (programs.content, (None, positions))}
+        named = {"style": (programs.statistics, (None,)), "content": (programs.content, (None, positions))}
         program, more = named[case.program]
         arguments = _on(devices[0], (network.params, pixels, *more))
         return program.lower(*arguments), arguments
     count = [0] if case.platform.loop_on_device else []
     if not case.items:
         mesh = _mesh(devices, ROWS) if case.program == "rows" else None
-        programs = step_programs(objects_of(spec, level), Partition(case.remat), mesh)
+        partition = Partition(case.remat, case.tile_size or None)
+        programs = step_programs(objects_of(spec, level), partition, mesh)
         state = state_of(spec, level, spec.choices[0])
         arguments = (network.params, {**content, **style}, controls, *count)
         if programs.rows is None:

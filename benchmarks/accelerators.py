@@ -89,7 +89,7 @@ def describe(case: Case) -> dict[str, Any]:
     """Compiles a case in this process: what it is and what it would cost."""
     import jax
     from abstract import Case as Abstract
-    from abstract import compile_case, measure
+    from abstract import compile_case, measure, random_arguments
     from chips import CHIPS, HERE, chip_of
     from hlo import Module
     from roofline import facts_of
@@ -109,7 +109,9 @@ def describe(case: Case) -> dict[str, Any]:
         device = jax.devices()[0]
         chip, found["device"] = chip_of(device.device_kind), device.device_kind
         if full.program == "loop":
-            found["measured"] = measure(compiled, full.platform.loop_on_device)
+            found["measured"] = measure(
+                compiled, random_arguments(compiled), full.platform.loop_on_device, steps=32
+            )
     if chip:
         module = Module(text)
         is_loop = full.program in ("loop", "rows") and full.platform.loop_on_device

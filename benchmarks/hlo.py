@@ -240,7 +240,10 @@ def cost_of(module: Module, where: Computation, instruction: Instruction) -> Cos
     if instruction.opcode.endswith("-start") and reads and len(instruction.results) > 1:
         return Cost(_bytes_of_start(reads[0][0], instruction.results), dict(flops))
     if body is None:
-        return Cost(sum(map(_moved, reads)) + _moved(instruction.results), dict(flops))
+        results = instruction.results
+        if instruction.target.startswith("__cu"):  # the last result is scratch memory of the library
+            results = results[:1]
+        return Cost(sum(map(_moved, reads)) + _moved(results), dict(flops))
     return Cost(_bytes_of_fusion(body, reads, instruction), dict(flops))
 
 

@@ -91,25 +91,29 @@ def cases_of(arguments: argparse.Namespace, mode: str) -> Iterator[Case]:
                     yield Case(mode, content, style, loss, weight)
 
 
-def paint(
-    case: Case, arguments: argparse.Namespace, steps: int
-) -> tuple[np.ndarray, float, dict[str, float]]:
-    """The picture, the milliseconds of a step at its full size, and the measures."""
-    from jax_nst import Config, load_image
-    from jax_nst.images import quantize
-    from jax_nst.transfer.measured import measure_run
-    from jax_nst.transfer.network import load_network
-    from jax_nst.transfer.transfer import run
+def config_of(case: Case, arguments: argparse.Namespace, steps: int) -> Any:
+    """What the case is painted with."""
+    from jax_nst import Config
 
-    config = Config(
+    return Config(
         features=arguments.features,
         size=arguments.size,
         steps=steps,
         style_loss=tuple(case.loss.split(",")),
         style_weight=case.weight,
     )
+
+
+def paint(config: Any, paths: tuple[Path, Path]) -> tuple[np.ndarray, float, dict[str, float]]:
+    """The picture of a content and a style, the milliseconds of a step at its full size, the measures."""
+    from jax_nst import load_image
+    from jax_nst.images import quantize
+    from jax_nst.transfer.measured import measure_run
+    from jax_nst.transfer.network import load_network
+    from jax_nst.transfer.transfer import run
+
     network = load_network(config)
-    content, style = load_image(case.content), load_image(case.style)
+    content, style = map(load_image, paths)
     result = run(network, content, [style], config=config)
     last = [
         entry["seconds"] for entry in result.history["steps"] if entry["size"] == max(result.pixels.shape)
@@ -142,7 +146,8 @@ def measure_all(arguments: argparse.Namespace, results: Results, folder: Path) -
                 shutil.copyfile(folder / f"{same}.png", folder / f"{case.name}.png")
                 results.cases[case.name] = results.cases[same]
                 continue
-            pixels, step_ms, measures = paint(case, arguments, steps)
+            config = config_of(case, arguments, steps)
+            pixels, step_ms, measures = paint(config, (case.content, case.style))
             save_image(folder / f"{case.name}.png", pixels)
             results.cases[case.name] = {"steps": steps, "measures": measures}
             if mode == "steps":  # the fastest of all pairs: what else the machine does only slows it

@@ -57,7 +57,8 @@ def jax_step(kind, size, weights):
 
     Args:
       kind: name of an extractor, followed by settings that are not the default: a precision, a choice of
-        `--remat`, a style loss (default: gram), or `direct` for convolutions without Winograd's algorithm.
+        `--remat`, a style loss (default: gram), a content loss, or `direct` for convolutions without
+        Winograd's algorithm.
       size: pixels a side.
       weights: h5 file with VGG19 kernels, or None. `vgg19-lite` has its bundled weights.
 
@@ -69,7 +70,7 @@ def jax_step(kind, size, weights):
     from problem import make_problem
 
     from jax_nst import Config, make_objective
-    from jax_nst.losses import STYLE_TERMS
+    from jax_nst.losses import CONTENT_TERMS, STYLE_TERMS
     from jax_nst.models.extractor import PRECISIONS
     from jax_nst.models.partition import REMATS
     from jax_nst.runtime.platform import current_platform
@@ -82,7 +83,10 @@ def jax_step(kind, size, weights):
     precision = next((x for x in settings if x in PRECISIONS), "auto")
     remat = next((x for x in settings if x in REMATS), "none")
     losses = tuple(x for x in settings if x in STYLE_TERMS) or ("gram",)
-    config = Config(size=size, features=name, precision=precision, style_loss=losses)
+    content_losses = tuple(x for x in settings if x in CONTENT_TERMS) or ("features",)
+    config = Config(
+        size=size, features=name, precision=precision, style_loss=losses, content_loss=content_losses
+    )
     params = jax.tree.map(jnp.asarray, vgg_params(weights)) if name == "vgg19" else None
     network = load_network(config, params=params, platform=platform)
     content, style, start = pictures(size)

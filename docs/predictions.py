@@ -12,6 +12,7 @@ MEMORY = {"H100": 80, "A100": 80, "L4": 24, "T4": 15, "v4": 32, "v5e": 16, "v6e"
 
 SIZES = (256, 512, 1024, 2048, 4096)
 _USABLE = 0.9  # as `runtime.memory`
+_USUAL = ("chip", "size", "precision", "pairs")
 
 
 @functools.cache
@@ -110,15 +111,72 @@ def other_times() -> str:
     return _table(("chip", *kinds), ((chip, *(cell(chip, x) for x in kinds.values())) for chip in MEMORY))
 
 
+def measured_times() -> str:
+    """What was measured on a device, beside what is predicted for it."""
+    names = (
+        "program",
+        "predicted ms",
+        "measured ms",
+        "ratio",
+        "TFLOP/s",
+        "of matrix products",
+        "compile s",
+    )
+    rate = {"bfloat16": 730, "float16": 702, "tf32": 368, "float32": 51}  # TFLOP/s of 8192 x 8192, measured
+
+    def rows() -> Iterator[Sequence[str]]:
+        for case, found in sorted(load(), key=lambda pair: (pair[0]["precision"], pair[0]["size"])):
+            if case["chip"] != "here":
+                continue
+            predicted = find(**{**case, "chip": "H100"})
+            assert predicted is not None, case
+            flops = sum(n for kind, n in found["flops"].items() if kind != "fft") / found["measured"] / 1e12
+            more = [str(value) for name, value in case.items() if name not in (*_USUAL, "items")]
+            more += [f"{case['items']} items"] if "items" in case else []
+            more += ["pairs in bfloat16"] if "pairs" not in case else []
+            yield (
+                ", ".join([f"{case['size']}²", case["precision"], *more]),
+                f"{1000 * predicted['seconds']:.2f}",
+                f"{1000 * found['measured']:.2f}",
+                f"{found['measured'] / predicted['seconds']:.2f}",
+                f"{flops:.0f}",
+                f"{flops / rate[case['precision']]:.2f}",
+                f"{found['compile_seconds']:.0f}",
+            )
+
+    return _table(names, rows())
+
+
+def giant_times() -> str:
+    """What pictures in tiles take on an H100."""
+
+    def rows() -> Iterator[Sequence[str]]:
+        for case, found in sorted(load(), key=lambda pair: pair[0]["size"]):
+            if "tile_size" in case:
+                yield (
+                    f"{case['size']}²",
+                    f"{case['size'] ** 2 / 1e6:.0f}",
+                    str(case["tile_size"]),
+                    str(case.get("num_pairs", 50)),
+                    f"{found['memory']['total'] / 1e9:.1f} GB",
+                    f"{found['seconds']:.2f} s",
+                )
+
+    return _table(("picture", "megapixels", "tiles", "pairs", "memory", "a step"), rows())
+
+
 def loss_times() -> str:
     """Milliseconds of a step at 512² on an H100, for each style loss, beside Gram matrices."""
     gram = find(chip="H100", size=512)
     assert gram is not None
     times = {"gram": gram["seconds"]}
-    losses = (case["style_loss"] for case, _ in load() if "style_loss" in case)
+    of_h100 = [case for case, _ in load() if case["chip"] == "H100"]
+    losses = (case["style_loss"] for case in of_h100 if "style_loss" in case)
     times |= {loss: (find(chip="H100", size=512, style_loss=loss) or gram)["seconds"] for loss in losses}
+    losses = (case["content_loss"] for case in of_h100 if "content_loss" in case)
+    times |= {loss: (find(chip="H100", size=512, content_loss=loss) or gram)["seconds"] for loss in losses}
     rows = ((f"`{loss}`", f"{1000 * x:.2f}", f"{x / gram['seconds']:.2f}") for loss, x in times.items())
-    return _table(("style loss", "ms a step", "of gram"), rows)
+    return _table(("loss", "ms a step", "of gram"), rows)
 
 
 def sweep_rates() -> str:
@@ -164,4 +222,14 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-TABLES = (step_times, picture_times, compile_times, precision_times, other_times, sweep_rates, loss_times)
+TABLES = (
+    step_times,
+    picture_times,
+    compile_times,
+    precision_times,
+    other_times,
+    sweep_rates,
+    measured_times,
+    giant_times,
+    loss_times,
+)

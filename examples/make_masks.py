@@ -1,4 +1,5 @@
-"""Draws the masks of the examples: the cat, the background behind it, and regions of the two paintings.
+"""Draws the masks of the examples: the cat, the background behind it, regions of the two paintings, and a
+map that grows from left to right.
 
     python examples/make_masks.py
 
@@ -46,6 +47,7 @@ def main() -> None:
     cat.save(FOLDER / "cat_mask.png", optimize=True)
     ImageOps.invert(cat).save(FOLDER / "background_mask.png", optimize=True)
     labels(cat).save(FOLDER / "cat_labels.png", optimize=True)
+    Image.linear_gradient("L").rotate(90).resize(cat.size).save(FOLDER / "fade.png", optimize=True)
     for name, outline in (("cypresses", FIELD), ("waves", SEA)):
         labels(drawn((480, 360), outline)).save(FOLDER / f"{name}_labels.png", optimize=True)
 

@@ -2,6 +2,8 @@
 
 import atexit
 import dataclasses
+import functools
+import gc
 import http.server
 import os
 import shutil
@@ -25,6 +27,7 @@ from pathlib import Path
 import h5py
 import jax
 import jax.monitoring
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -34,6 +37,8 @@ ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# Tracing makes many objects that live: looking through them so often took a tenth of the time.
+gc.set_threshold(50_000, 20, 100)
 if OWN_CACHE:
     atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 
@@ -49,6 +54,12 @@ def pytest_runtest_setup(item):
     in_full = any(item.get_closest_marker(name) for name in ("slow", "compilers"))
     jax.config.update("jax_disable_most_optimizations", not in_full)
     os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "0" if in_full else "1"  # for programs started by tests
+
+
+@pytest.fixture
+def optimized():
+    """Compiles as users do, where running takes longer than compiling: convolutions in loops."""
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(autouse=True)
@@ -221,16 +232,25 @@ def terms_on(recipe, content_layers, style_layers):
 
 def make_targets(extractor, terms, params, content, style):
     """The targets of `terms`, from one content and one style."""
+    return _targets_program(extractor, tuple(terms))(params, jnp.asarray(content), jnp.asarray(style))
+
+
+@functools.cache
+def _targets_program(extractor, terms):
+    """One program: compiled operation by operation, it takes several times as long."""
     from jax_nst.losses import references
 
-    layers = [layer for term in terms for layer in term.layers]
-    positions = references.count_positions(extractor, params, content.shape, layers)
-    targets = {}
-    for reference, pixels in (("content", content), ("style", style)):
-        own = [term for term in terms if term.reference == reference]
-        statistics = references.measure_statistics(extractor, own, params, pixels)
-        targets |= references.make_targets(own, statistics, positions)
-    return targets
+    def measure(params, content, style):
+        layers = [layer for term in terms for layer in term.layers]
+        positions = references.count_positions(extractor, params, content.shape, layers)
+        targets = {}
+        for reference, pixels in (("content", content), ("style", style)):
+            own = [term for term in terms if term.reference == reference]
+            statistics = references.measure_statistics(extractor, own, params, pixels)
+            targets |= references.make_targets(own, statistics, positions)
+        return targets
+
+    return jax.jit(measure)
 
 
 def make_loss_weights(terms, *values, dtype=np.float32):

@@ -126,6 +126,21 @@ def test_every_measure_is_in_its_table(tables):
     assert rows == list(jax_nst.METRICS)
 
 
+def test_the_gallery_shows_what_its_commands_make(tables):
+    text = tables.gallery()
+    for command in commands(text):
+        parser = flags.FlagValues()
+        define_flags(parser)
+        parser(["main.py", *shlex.split(command)])
+        files = re.findall(r"examples/\w+\.\w+", command)
+        assert files
+        assert all((ROOT / file).exists() for file in files), command
+    pictures = re.findall(r"^!\[[^\]]+\]\((images/gallery/[^)]+)\)$", text, re.M)
+    assert len(pictures) == len(set(pictures)) == text.count("main.py")
+    on_disk = (DOCS / "images" / "gallery").iterdir()
+    assert sorted(DOCS / picture for picture in pictures) == sorted(on_disk)
+
+
 def test_every_recipe_and_package_is_described():
     losses, design = ((DOCS / name).read_text() for name in ("losses.md", "design.md"))
     assert all(losses.count(f"`{name}`") >= 2 for name in RECIPE_NAMES)

@@ -110,20 +110,24 @@ def test_pictures_are_uploaded_and_downloaded_in_colab(folder, monkeypatch):
 
 @pytest.mark.slow
 def test_the_sweep_shows_a_grid(folder):
-    outputs = run(folder / "sweep.ipynb")
+    path = folder / "sweep.ipynb"
+    source = path.read_text()
+    assert source.count("size=128, steps=60") == 1
+    path.write_text(source.replace("size=128, steps=60", "size=64, steps=20"))
+    outputs = run(path)
     text = text_of(outputs)
-    assert "(6, 85, 128, 3)" in text
+    assert "(6, 42, 64, 3)" in text
     assert text.count("'ok'") == 6
     assert text.count("finished, loss ") == 6
     assert text.count(", style ") == 6
-    assert "of 6 pictures done; step 60 of 60 at 128 px, loss " in text
+    assert "of 6 pictures done; step 20 of 20 at 64 px, loss " in text
     painting, others = pictures_of(outputs)
     assert len(painting) == 1
-    assert painting[0][1] == 80  # six beside each other, a little reduced
+    assert painting[0] == (4 * 64, 42)  # the first four beside each other
     assert len(others) == 4
     assert others[0] == (384, 255)
-    assert others[1] == (3 * 128, 2 * 85)
-    assert others[3] == (3 * 128, 85)
+    assert others[1] == (3 * 64, 2 * 42)
+    assert others[3] == (3 * 64, 42)
 
 
 STUDY = """\

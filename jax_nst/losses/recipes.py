@@ -46,9 +46,11 @@ STRENGTHS: dict[str, dict[str | None, float]] = {
     "sliced": {None: 2.1, "wavelet": 0.87},
     "sorted": {None: 1.8, "wavelet": 0.4},
     "nnfm": {None: 0.02},  # by eye: it leaves contrast free, so the content suffers in another way
+    "self_similarity": {None: 16.0},  # by the SSIM and the edges of twelve pairs
 }
 """Name of a loss -> extractor, or None for the others -> the factor that gives it about the strength of the
-first of its kind, with which the content suffers as much; see `benchmarks/strengths.py`."""
+first of its kind: of a style loss, the content suffers as much, and of a content loss, the style; see
+`benchmarks/strengths.py`."""
 
 
 _DEFAULT_LOSSES = {"content": "features", "style": "wasserstein", "style of wavelet": "gram"}

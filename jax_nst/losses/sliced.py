@@ -134,4 +134,7 @@ distance where they are multiples of 512, and near it with many positions.
 SORTED = dataclasses.replace(
     SLICED, name="sorted", statistic=functools.partial(sorted_shares, rotate=False)
 )
-"""Sorted values of each channel, relative to the power of the layer: histograms matched without bins."""
+"""Sorted values of each channel, relative to the power of the layer.
+
+The histograms of channels that Risser, Wilmot and Barnes 2017 (arXiv:1701.08893) match, without bins.
+"""

@@ -1,7 +1,7 @@
 """What measures need of the features of a picture, computed by one program: Gaussians, and samples."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -11,6 +11,7 @@ import numpy as np
 from jax_nst.losses import gram_matrix
 from jax_nst.losses.term import at_least_float32
 from jax_nst.models.extractor import Extractor, Params
+from jax_nst.runtime.platform import Platform, current_platform
 
 _MOST = 32  # rows and columns of samples
 
@@ -52,7 +53,7 @@ def statistics_of(
     """
     if not layers and sampled is None:
         return Statistics({}, np.empty((0, 0)))
-    found, samples = _compute(
+    found, samples = _compute(current_platform())(
         params, jnp.asarray(pixels, jnp.float32), extractor=extractor, layers=tuple(layers), sampled=sampled
     )
     gaussians = {
@@ -62,8 +63,14 @@ def statistics_of(
     return Statistics(gaussians, np.asarray(samples, np.float64))
 
 
-@functools.partial(jax.jit, static_argnames=("extractor", "layers", "sampled"))
-def _compute(
+@functools.cache
+def _compute(platform: Platform) -> Callable[..., Any]:
+    options = dict(platform.compiler_options)
+    static = ("extractor", "layers", "sampled")
+    return jax.jit(_moments_and_samples, static_argnames=static, compiler_options=options)
+
+
+def _moments_and_samples(
     params: Params, pixels: jax.Array, *, extractor: Extractor, layers: tuple[str, ...], sampled: str | None
 ) -> tuple[dict[str, tuple[jax.Array, jax.Array]], Any]:
     wanted = dict.fromkeys((*layers, sampled) if sampled else layers)

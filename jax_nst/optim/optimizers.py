@@ -42,7 +42,7 @@ OPTIMIZERS: dict[str, tuple[Callable[..., optax.GradientTransformation], float]]
 
 
 PAIRS = ("float32", "bfloat16")
-"""Types of the pairs that `lbfgs` remembers."""
+"""Types of the pairs that `lbfgs` remembers, the largest first."""
 NUM_PAIRS = (50, 20, 10, 5)
 """How many pairs it remembers, the most wanted first."""
 

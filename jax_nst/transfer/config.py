@@ -125,7 +125,7 @@ class Config:
     lbfgs_pairs: str = _setting(
         "auto",
         f"type of these pairs, one of auto, {', '.join(PAIRS)}; bfloat16 takes half the memory, and longer "
-        "on a CPU; auto: float32 where it fits",
+        "on a CPU; auto: float32 where it fits, and on a GPU bfloat16",
     )
     content_weight: float | None = _setting(None, "factor of the content term (default: the recipe's)")
     style_weight: float | str | None = _setting(
@@ -168,12 +168,12 @@ class Config:
     padding: str = _setting(
         "zeros",
         f"of the picture for the VGG's first convolution, one of {', '.join(PADDINGS)}; zeros, as trained, "
-        "may leave a faint rim; replicate repeats the pixels of the border",
+        "leave the outermost line smoother; replicate repeats the pixels of the border",
     )
     precision: str = _setting(
         "auto",
         f"of the features, one of auto, {', '.join(PRECISIONS)}; auto: float32 on a CPU, bfloat16 on a "
-        "TPU, and on a GPU tf32, or float16 on one without it whose tensor cores know float16 (T4, V100)",
+        "TPU or GPU, but float16 on a GPU whose tensor cores know nothing else (T4, V100)",
     )
     remat: str = _setting(
         "auto",

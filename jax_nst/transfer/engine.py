@@ -184,7 +184,7 @@ def _set_up(
     """The snapshot with its items in their slots, the plan of the level, and arguments of its loop."""
     plan = plan_for(spec.levels[now.level])
     if plan.choice.name != spec.choices[0].name:
-        hooks.on_plan(plan)
+        hooks.on_plan(plan._replace(seconds=_seconds_a_step(now, plan)))
     plan.preparation.forget(but={item.pixels_key for _, item in batch})
     prepared, used, finish, failures = [], {}, {}, dict(now.failures)
     # Items that have failed keep their slots, which all processes must agree on.
@@ -209,6 +209,16 @@ def _set_up(
     else:
         state = now.state._replace(steps=plan.layout.restore(now.state.steps))
     return now._replace(state=state), plan, (plan.params, *arguments)
+
+
+def _seconds_a_step(now: Snapshot, plan: Plan) -> float | None:
+    """Roughly, by the number of pixels and what the level before took; None at the first level."""
+    traces = next(iter(now.traces.values()), ())
+    if not traces:
+        return None
+    before = traces[-1]
+    times_the_pixels = (plan.level.size / before.size) ** 2
+    return plan.choice.time * times_the_pixels * before.share / len(before.losses)
 
 
 def _stops(spec: Spec, before: int) -> list[Stop]:

@@ -55,6 +55,8 @@ class Plan(NamedTuple):
     """Of a device, by the compiler's analysis."""
     limit: int
     """Bytes that it may take of a device."""
+    seconds: float | None = None
+    """That a step is expected to take, if it is known."""
 
 
 class Estimate(NamedTuple):

@@ -184,7 +184,8 @@ def score_program(objects: Objects) -> Callable[..., Losses]:
     """`(pixels, params, targets, loss_weights) -> Losses` of any picture; of a large one in tiles."""
     objective = make_objective(objects.extractor, objects.terms)
     plain = objects.extractor.plain
-    whole = ByShape(lambda pixels, params, *rest: objective(pixels, plain(params), *rest)[1], {})
+    options = dict(objects.platform.compiler_options)
+    whole = ByShape(lambda pixels, params, *rest: objective(pixels, plain(params), *rest)[1], options)
     tile_size = tile_size_of_once(objects.extractor, objects.terms)
 
     def score(pixels: jax.Array, *arguments: Any) -> Losses:

@@ -118,7 +118,7 @@ def resolve(
     return Spec(
         extractor=extractor,
         levels=levels,
-        choices=choices_of(config, extractor, levels[-1].terms),
+        choices=choices_of(config, extractor, levels[-1].terms, platform),
         tolerance=config.tolerance,
         save_every=config.save_every,
         platform=platform,

@@ -28,6 +28,9 @@ def loss_of(features, style):
     return NEAREST.distance(NEAREST.statistic(features), target_of(style))
 
 
+jitted = jax.jit(loss_of)
+
+
 def slow_loss(features, style):
     """1 - cos with the most similar position of the style, found by trying each."""
     total, positions = 0.0, features.reshape(-1, features.shape[-1])
@@ -57,7 +60,7 @@ def test_loss_equals_brute_force_plain_jitted_and_vmapped(rng):
 
 def test_loss_in_float32_is_close_to_that_in_float64(rng):
     features, style = two_layers(rng)
-    found = loss_of(features.astype(np.float32), style.astype(np.float32))
+    found = jitted(features.astype(np.float32), style.astype(np.float32))
     assert found.dtype == jnp.float32
     assert float(found) == pytest.approx(slow_loss(features, style), rel=1e-5)
 
@@ -66,34 +69,34 @@ def test_loss_in_float32_is_close_to_that_in_float64(rng):
 def test_short_features_are_compared_in_float32(dtype, rng):
     features, style = (jnp.asarray(x, dtype) for x in two_layers(rng))
     expected = slow_loss(*(np.asarray(x, np.float64) for x in (features, style)))
-    found = loss_of(features, style)
+    found = jitted(features, style)
     assert found.dtype == jnp.float32
     assert float(found) == pytest.approx(expected, rel=1e-5)
 
 
 def test_loss_of_the_target_itself_is_zero(rng):
     features, style = two_layers(rng, np.float32)
-    start = float(loss_of(features, style))
+    start = float(jitted(features, style))
     for same in (features, style, np.zeros_like(style), np.ones_like(style)):
-        assert float(loss_of(same, same)) < 1e-6 * start
+        assert float(jitted(same, same)) < 1e-6 * start
 
 
 def test_loss_depends_neither_on_the_place_of_a_position_nor_on_its_length(rng):
     with jax.enable_x64(True):
         features, style = two_layers(rng)
-        expected = float(loss_of(features, style))
+        expected = float(jitted(features, style))
         shuffled = rng.permutation(features.reshape(-1, 4)).reshape(7, 5, 4)
         moved = rng.permutation(style.reshape(-1, 4)).reshape(2, 9, 4)
-        assert float(loss_of(shuffled, moved)) == pytest.approx(expected, rel=1e-12)
+        assert float(jitted(shuffled, moved)) == pytest.approx(expected, rel=1e-12)
         longer = features * rng.uniform(0.5, 2, size=(5, 7, 1))
-        assert float(loss_of(1e4 * longer, 1e-2 * style)) == pytest.approx(expected, rel=1e-12)
+        assert float(jitted(1e4 * longer, 1e-2 * style)) == pytest.approx(expected, rel=1e-12)
 
 
 def test_gradient_against_finite_differences(rng):
     with jax.enable_x64(True):
         features, style = (jnp.asarray(x) for x in two_layers(rng))
         gradient = np.asarray(jax.jit(jax.grad(loss_of))(features, style))
-        jitted, h = jax.jit(loss_of), 1e-6
+        h = 1e-6
         for index in np.ndindex(features.shape):
             after, before = (float(jitted(features.at[index].add(step), style)) for step in (h, -h))
             assert gradient[index] == pytest.approx((after - before) / (2 * h), rel=1e-6, abs=1e-9)

@@ -66,35 +66,70 @@ def problem(extractor, terms, params, content, style):
     return make_objective(extractor, terms), make_targets(extractor, terms, params, content, style)
 
 
-def directional_error(objective, x, arguments, rng):
+@functools.cache
+def compiled(extractor, terms):
+    """Losses and their gradient, compiled once for all loss weights and references."""
+    return jax.jit(jax.value_and_grad(make_objective(extractor, terms), has_aux=True))
+
+
+def directional_error(evaluate, x, arguments, rng):
     """Relative difference of the gradient and central differences, along random directions.
 
     The steps are tiny: a longer one crosses the kink of some ReLU.
     """
-    (_, _), gradient = jax.jit(jax.value_and_grad(objective, has_aux=True))(x, *arguments)
-    gradient, jitted, worst = np.asarray(gradient), jax.jit(objective), 0.0
+    gradient, worst = np.asarray(evaluate(x, *arguments)[1]), 0.0
     for _ in range(3):
         direction = rng.normal(size=x.shape)
         h = 1e-8
-        after, before = (float(jitted(x + step * direction, *arguments)[0]) for step in (h, -h))
+        after, before = (float(evaluate(x + step * direction, *arguments)[0][0]) for step in (h, -h))
         numeric = (after - before) / (2 * h)
         analytic = float(np.sum(gradient * direction))
         worst = max(worst, abs(numeric - analytic) / abs(analytic))
     return worst
 
 
-@pytest.mark.parametrize(
-    "recipe", [recipe for recipe in RECIPES if recipe.network != "wavelet"], ids=lambda recipe: recipe.name
-)
-def test_gradient_of_every_recipe_against_finite_differences(recipe, rng):
-    extractor, terms = vgg(recipe.network or "vgg19"), terms_on(recipe, *VGG_LAYERS)
+NETWORKS = ("vgg19", "vgg16", "vgg19-lite", "wavelet")
+
+
+def recipes_of(network):
+    """The recipes of a network, each with its terms, named after it: one program evaluates all of them."""
+    layers = (("luma2",), ("scale1", "scale2")) if network == "wavelet" else VGG_LAYERS
+    return [
+        (
+            recipe,
+            tuple(
+                dataclasses.replace(term, name=f"{recipe.name} {term.name}")
+                for term in terms_on(recipe, *layers)
+            ),
+        )
+        for recipe in RECIPES
+        if (recipe.network or "vgg19") == network
+    ]
+
+
+def weigh(terms, own, values, dtype=np.float32):
+    """Loss weights of `terms`, which are zero but for those of a recipe."""
+    given = dict(zip((term.name for term in own), values, strict=True))
+    return make_loss_weights(terms, *(given.get(term.name, 0) for term in terms), dtype=dtype)
+
+
+def test_every_recipe_is_of_a_network():
+    assert sum(len(recipes_of(network)) for network in NETWORKS) == len(RECIPES)
+
+
+@pytest.mark.parametrize("network", NETWORKS[:3])
+def test_gradient_of_every_recipe_against_finite_differences(network, rng):
+    extractor, recipes = vgg(network), recipes_of(network)
+    terms = tuple(term for _, own in recipes for term in own)
     with jax.enable_x64(True):
-        params = vgg_params(extractor.name, VGG_LAYERS[0], np.float64)
+        params = vgg_params(network, VGG_LAYERS[0], np.float64)
         content, style, start = (jnp.asarray(picture(14, 12, seed), jnp.float64) for seed in range(3))
-        objective, targets = problem(extractor, terms, params, content, style)
-        weights = (weight for weight, _ in recipe.terms[:-1])
-        given = make_loss_weights(terms, *weights, 1e-3, dtype=np.float64)
-        assert directional_error(objective, start, (params, targets, given), rng) < 1e-5
+        targets = make_targets(extractor, terms, params, content, style)
+        for recipe, own in recipes:
+            values = *(weight for weight, _ in recipe.terms[:-1]), 1e-3
+            given = weigh(terms, own, values, np.float64)
+            error = directional_error(compiled(extractor, terms), start, (params, targets, given), rng)
+            assert error < 1e-5, recipe.name
 
 
 @pytest.mark.slow
@@ -105,9 +140,10 @@ def test_gradient_through_the_full_default_network_against_finite_differences(rn
     with jax.enable_x64(True):
         params = vgg_params("vgg19", ("relu5_1",), np.float64)
         content, style, start = (jnp.asarray(picture(18, 32, s), jnp.float64) for s in range(3))
-        objective, targets = problem(extractor, terms, params, content, style)
+        targets = make_targets(extractor, terms, params, content, style)
         given = make_loss_weights(terms, 1, 1000, 65, dtype=np.float64)
-        assert directional_error(objective, start, (params, targets, given), rng) < 1e-5
+        evaluate = compiled(extractor, terms)
+        assert directional_error(evaluate, start, (params, targets, given), rng) < 1e-5
 
 
 @pytest.mark.slow
@@ -115,9 +151,9 @@ def test_gradient_through_the_wavelets_against_finite_differences(rng):
     terms = terms_on(OF_WAVELETS, ("luma2",), ("scale1", "scale2", "scale5"))
     with jax.enable_x64(True):
         content, style, start = (jnp.asarray(picture(65, 70, s), jnp.float64) for s in range(3))
-        objective, targets = problem(wavelet(), terms, {}, content, style)
+        targets = make_targets(wavelet(), terms, {}, content, style)
         given = make_loss_weights(terms, 1, 1000, 5, dtype=np.float64)
-        assert directional_error(objective, start, ({}, targets, given), rng) < 1e-5
+        assert directional_error(compiled(wavelet(), terms), start, ({}, targets, given), rng) < 1e-5
 
 
 @pytest.mark.slow
@@ -132,9 +168,9 @@ def test_gradient_of_other_style_terms_against_finite_differences(features, term
         params = {} if features == "wavelet" else vgg_params(features, layers, np.float64)
         style, start = (jnp.asarray(picture(21, 19, seed), jnp.float64) for seed in range(2))
         targets = make_targets(extractor, terms, params, start, style)
-        objective = make_objective(extractor, terms, remat="all")
+        evaluate = jax.jit(jax.value_and_grad(make_objective(extractor, terms, remat="all"), has_aux=True))
         given = make_loss_weights(terms, 1, dtype=np.float64)
-        assert directional_error(objective, start, (params, targets, given), rng) < 1e-5
+        assert directional_error(evaluate, start, (params, targets, given), rng) < 1e-5
 
 
 @pytest.fixture
@@ -356,34 +392,35 @@ def values_and_gradients(features, terms, params, given, start, *references):
     for precision in ("float32", "float16"):
         make = wavelet if features == "wavelet" else functools.partial(vgg, features)
         extractor = make(precision=precision)
-        objective, targets = problem(extractor, terms, params, *references)
-        evaluate = jax.jit(jax.value_and_grad(objective, has_aux=True))
-        (_, losses), gradient = evaluate(start, params, targets, given)
+        targets = make_targets(extractor, terms, params, *references)
+        (_, losses), gradient = compiled(extractor, terms)(start, params, targets, given)
         found.append((losses.as_dict(), np.asarray(gradient)))
     return found
 
 
-@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: f"{recipe.name} {recipe.network}")
-def test_losses_of_every_recipe_in_float16_are_those_in_float32(recipe):
+@pytest.mark.parametrize("network", NETWORKS)
+def test_losses_of_every_recipe_in_float16_are_those_in_float32(network):
     """Absolute ones, too, and of terms that know nothing of units: VGG's features are divided by 32."""
-    features = recipe.network or "vgg19"
-    layers = (("luma2",), ("scale1", "scale2")) if features == "wavelet" else VGG_LAYERS
-    terms = terms_on(recipe, *layers)
-    if recipe.name == "nazianafis":
-        terms += (
-            *(on(term, *layers[1]) for term in (MOMENTS, CROSS_LAYER)),
-            on(SORTED, *layers[0]),
+    recipes = recipes_of(network)
+    if network == "vgg19":
+        of_absolute = next(recipe for recipe, _ in recipes if recipe.name == "nazianafis")
+        others = (
+            *(on(term, *VGG_LAYERS[1]) for term in (MOMENTS, CROSS_LAYER)),
+            on(SORTED, *VGG_LAYERS[0]),
             on(GRAM, PIXELS, name="palette"),
             on(GRAM, PIXELS, "relu1_1", name="both", statistic=scaled_means, span=2),
         )
-    params = {} if features == "wavelet" else vgg_params(features, VGG_LAYERS[0])
-    added = [1.0] * (len(terms) - len(recipe.terms))
-    given = make_loss_weights(terms, *(weight for weight, _ in recipe.terms), *added)
-    pictures = (jnp.asarray(picture(20, 24, seed)) for seed in range(3))
-    (exact, expected), (low, gradient) = values_and_gradients(features, terms, params, given, *pictures)
-    for name, value in exact.items():
-        assert float(low[name]) == pytest.approx(float(value), rel=0.01)
-    assert np.linalg.norm(gradient - expected) < 0.05 * np.linalg.norm(expected)
+        recipes = [(recipe, own + others * (recipe is of_absolute)) for recipe, own in recipes]
+    terms = tuple(term for _, own in recipes for term in own)
+    params = {} if network == "wavelet" else vgg_params(network, VGG_LAYERS[0])
+    pictures = [jnp.asarray(picture(20, 24, seed)) for seed in range(3)]
+    for recipe, own in recipes:
+        values = [weight for weight, _ in recipe.terms] + [1.0] * (len(own) - len(recipe.terms))
+        given = weigh(terms, own, values)
+        (exact, expected), (low, gradient) = values_and_gradients(network, terms, params, given, *pictures)
+        for name, value in exact.items():
+            assert float(low[name]) == pytest.approx(float(value), rel=0.01), name
+        assert np.linalg.norm(gradient - expected) < 0.05 * np.linalg.norm(expected), recipe.name
 
 
 @pytest.mark.parametrize("size", [1e-12, 1e-6, 1e6, 1e12])

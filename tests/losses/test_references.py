@@ -45,6 +45,11 @@ TERMS = {
 }
 
 
+def measured(extractor, terms, params, pixels, weights=None):
+    """As one program: operation by operation it takes several times as long to compile."""
+    return jax.jit(lambda x: measure_statistics(extractor, terms, params, x, weights))(pixels)
+
+
 def close(actual, expected):
     assert jax.tree.structure(actual) == jax.tree.structure(expected)
     for x, y in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
@@ -61,7 +66,7 @@ def test_statistics_in_tiles_are_those_of_the_whole_picture(features, masked):
     if masked:
         terms = [term for term in terms if term.takes_weights and PIXELS not in term.layers]
         mask = np.linspace(0, 1, 71 * 60, dtype=np.float32).reshape(71, 60)
-        found = extractor.apply(params, pixels, network_layers(terms))
+        found = extractor.feature_shapes(params, pixels.shape, network_layers(terms))
         weights = {layer: jnp.asarray(position_weights(mask, x.shape[:2])) for layer, x in found.items()}
     tiling = tiling_of(extractor, network_layers(terms), (71, 60), 16)
     assert len(tiling.places) > 4
@@ -73,8 +78,8 @@ def test_statistics_in_tiles_are_those_of_the_whole_picture(features, masked):
     )
     for row in tiling.rows():
         reduced = add(reduced, row)
-    found = finish_statistics(extractor, terms, reduced, pixels, weights)
-    close(found, measure_statistics(extractor, terms, params, pixels, weights))
+    finish = jax.jit(lambda reduced: finish_statistics(extractor, terms, reduced, pixels, weights))
+    close(finish(reduced), measured(extractor, terms, params, pixels, weights))
 
 
 @pytest.mark.slow
@@ -84,9 +89,9 @@ def test_statistics_in_bands_are_those_of_the_undivided_picture(features, monkey
     params = {} if features == "wavelet" else vgg_params(features, ("relu2_1",))
     terms = TERMS[features]
     pixels = jnp.asarray(picture(39, 48))
-    undivided = measure_statistics(extractor, terms, params, pixels)
+    undivided = measured(extractor, terms, params, pixels)
     monkeypatch.setattr("jax_nst.models.partition._BAND", 100)
-    in_bands = measure_statistics(extractor, terms, params, pixels)
+    in_bands = measured(extractor, terms, params, pixels)
     close(in_bands, undivided)
 
 
@@ -113,7 +118,7 @@ def test_counted_positions_are_those_of_the_features(features, shape):
     layers = ("relu1_1", "relu2_1") if features == "vgg19" else ("scale1", "luma2")
     extractor = wavelet() if features == "wavelet" else vgg(features, use_winograd=True)
     params = {} if features == "wavelet" else extractor.prepare(vgg_params(features, layers))
-    found = extractor.apply(params, jnp.asarray(picture(*shape[:2])), layers)
+    found = jax.eval_shape(lambda pixels: extractor.apply(params, pixels, layers), picture(*shape[:2]))
     expected = {layer: x.shape[0] * x.shape[1] for layer, x in found.items()}
     counted = count_positions(extractor, params, shape, (*layers, PIXELS, layers[0]))
     assert counted == {PIXELS: shape[0] * shape[1], **expected}

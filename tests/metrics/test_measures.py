@@ -11,6 +11,8 @@ from jax_nst.images import cover
 from jax_nst.metrics import measures as measures_module
 from jax_nst.metrics.measures import vgg_layers, wavelet_layers
 
+pytestmark = pytest.mark.usefixtures("optimized")  # VGG of 256 pixels a side runs for seconds otherwise
+
 CONTENT, STYLE = picture(32, 32, 1), picture(32, 32, 2)  # one shape, one program
 
 

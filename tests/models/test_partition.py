@@ -48,7 +48,7 @@ def keep(features, part, arguments):
 def test_features_in_bands_of_rows_are_those_of_the_undivided_picture(name, shape, monkeypatch):
     layers = LAYERS[name]
     (extractor, params), pixels = make(name, layers), jnp.asarray(picture(*shape))
-    undivided = extractor.apply(params, pixels, layers)
+    undivided = jax.jit(lambda x: extractor.apply(params, x, layers))(pixels)
     monkeypatch.setattr("jax_nst.models.partition._BAND", 100)
     parts = bands(extractor.stages(layers)[0], pixels, extractor.radius)
     assert len(parts) == 3
@@ -56,7 +56,9 @@ def test_features_in_bands_of_rows_are_those_of_the_undivided_picture(name, shap
     assert (parts[0].rows.start, parts[-1].rows.stop) == (0, shape[0])
     assert all(part.rows.start % 2 == 0 for part in parts)
     assert sum(part.share_of_rows for part in parts) == pytest.approx(1)
-    sums, in_bands = reduce_features(extractor, params, pixels, layers, keep, 2.0, remat="all")
+    sums, in_bands = jax.jit(
+        lambda x: reduce_features(extractor, params, x, layers, keep, 2.0, remat="all")
+    )(pixels)
     assert sorted(in_bands) == sorted(layers)
     for layer in layers:
         assert in_bands[layer].shape == undivided[layer].shape
@@ -92,18 +94,18 @@ def test_radius_is_even_and_bounds_the_receptive_field_of_every_stage(name):
                     total += jnp.sum(rows * jnp.cos(jnp.arange(rows.size)).reshape(rows.shape))
                 return total
 
-            for gradient in jax.tree.leaves(jax.grad(of_rows)(carry)):
+            for gradient in jax.tree.leaves(jax.jit(jax.grad(of_rows))(carry)):
                 touched = np.flatnonzero(np.abs(gradient).max(axis=(1, 2)))
                 assert len(touched)
                 assert touched.min() >= first - extractor.radius
                 assert touched.max() < first + 2 + extractor.radius
-            carry, _ = stage(params, carry)
+            carry, _ = jax.jit(stage)(params, carry)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("remat", ["none", "block1", "all"])
 def test_gradient_reaches_pixels_through_sums_and_kept_features(remat, monkeypatch):
-    """Against the gradient through `Extractor.apply`; plain, jitted and vmapped."""
+    """Against the gradient through `Extractor.apply`; plain, jitted, and jitted and vmapped."""
     monkeypatch.setattr("jax_nst.models.partition._BAND", 100)
     layers = ("relu1_1", "conv2_1")
     (extractor, params), batch = make("vgg19", layers), jnp.stack([picture(24, 20, s) for s in range(2)])
@@ -125,7 +127,7 @@ def test_gradient_reaches_pixels_through_sums_and_kept_features(remat, monkeypat
     atol = 1e-4 * np.abs(expected).max()
     np.testing.assert_allclose(jax.grad(loss)(batch[0]), expected[0], rtol=1e-3, atol=atol)
     np.testing.assert_allclose(jax.jit(jax.grad(loss))(batch[1]), expected[1], rtol=1e-3, atol=atol)
-    np.testing.assert_allclose(jax.vmap(jax.grad(loss))(batch), expected, rtol=1e-3, atol=atol)
+    np.testing.assert_allclose(jax.jit(jax.vmap(jax.grad(loss)))(batch), expected, rtol=1e-3, atol=atol)
 
 
 @pytest.mark.slow

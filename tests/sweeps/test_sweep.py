@@ -32,13 +32,17 @@ def test_every_style_loss_is_named():
     np.testing.assert_array_equal(result.losses.total, result.history.total.min(axis=1))
 
 
+@pytest.mark.parametrize("losses", [("nnfm",), ("moments", "cross_layer", "sliced", "sorted")])
 @pytest.mark.parametrize("grid", [Grid(), Grid(blend=((1, 3), (3, 1)))], ids=["styles", "blends"])
-def test_losses_of_all_positions_are_the_same_in_a_batch(grid):
+def test_losses_are_the_same_in_a_batch(grid, losses):
     """The styles are of different sizes."""
-    config = dataclasses.replace(WAVELET, style_loss=("nnfm",), content_loss=("self_similarity",), steps=2)
+    layers = WAVELET.style_layers if len(losses) == 1 else ("scale1", "scale2")
+    given = {"style_loss": losses, "style_layers": layers, "content_loss": ("self_similarity",)}
+    config = dataclasses.replace(WAVELET, **given, steps=2)
     together, alone = (sweep(CONTENT, STYLES, grid=grid, config=config, batch=size) for size in (2, 1))
-    assert list(together.losses.as_dict()) == ["total", "content", "style", "tv"]
-    assert together.losses["style"][0] != together.losses["style"][1]
+    names = ["style"] if len(losses) == 1 else losses
+    assert list(together.losses.as_dict()) == ["total", "content", *names, "tv"]
+    assert all(together.losses[name][0] != together.losses[name][1] for name in names)
     found, expected = (result.history.as_dict() for result in (together, alone))
     for name, losses in found.items():
         np.testing.assert_allclose(losses, expected[name], rtol=1e-3, atol=1e-6)

@@ -312,12 +312,7 @@ LITE = Config(
     steps=40,
     save_every=2,
 )
-CASES = {
-    "wavelet adam": dataclasses.replace(WAVELET, steps=60, save_every=2),
-    "wavelet lbfgs": dataclasses.replace(WAVELET, optimizer="lbfgs", steps=60, save_every=2),
-    "vgg lbfgs": LITE,
-    "vgg adam": dataclasses.replace(LITE, optimizer="adam"),
-}
+CASES = {"wavelet adam": dataclasses.replace(WAVELET, steps=60, save_every=2), "vgg lbfgs": LITE}
 
 
 def start(case, folder, out, die_at=0):

@@ -8,28 +8,32 @@ import pytest
 from jax_nst import Config, vgg, wavelet
 from jax_nst.models.partition import REMATS, TILE_SIZES, Partition
 from jax_nst.optim import NUM_PAIRS, make_optimizer
+from jax_nst.runtime.platform import CPU, GPU
 from jax_nst.transfer.choices import choices_of
 from jax_nst.transfer.terms import resolve_terms
 
 EVERYTHING = len(REMATS) + len(TILE_SIZES)
 
 
-def choices(**settings):
+def choices(platform=CPU, **settings):
     config = Config(features="wavelet", **settings)
     terms = [term for _, term in resolve_terms(config, wavelet(), (64, 64))]
-    return choices_of(config, wavelet(), terms)
+    return choices_of(config, wavelet(), terms, platform)
 
 
 def test_the_fastest_comes_first_and_the_smallest_is_among_the_last():
     found = choices()
     assert len(found) == EVERYTHING * (2 * len(NUM_PAIRS) + 1)
-    assert found[0] == (
+    assert found[0][:3] == (
         Partition("none"),
         make_optimizer("lbfgs", memory_size=50, pairs_dtype="float32"),
         "none",
     )
     assert found[-1].name == "tiles of 256, Adam"
     assert len({choice.name for choice in found}) == len(found)
+    assert found[0].time == 1
+    times = {size: choices(tile_size=size)[0].time for size in (256, 300, 4096)}
+    assert times == {256: 3.5, 300: 3.5, 4096: 1.6}
     names = [choice.name for choice in found]
     for better, worse in (
         ("none, 50 pairs in bfloat16", "all"),
@@ -39,6 +43,16 @@ def test_the_fastest_comes_first_and_the_smallest_is_among_the_last():
         ("none, 5 pairs in bfloat16", "none, Adam"),
     ):
         assert names.index(better) < names.index(worse), (better, worse)
+
+
+def test_pairs_larger_than_those_that_the_device_is_fastest_with_are_not_open():
+    names = [choice.name for choice in choices(GPU)]
+    assert not any("float32" in name for name in names)
+    assert names[0] == "none"
+    assert "none, 20 pairs in bfloat16" in names
+    assert choices(GPU)[0].optimizer is choices(GPU, lbfgs_pairs="bfloat16", num_pairs=50)[0].optimizer
+    kept = choices(GPU, lbfgs_pairs="float32")
+    assert kept[0].optimizer is choices(CPU)[0].optimizer
 
 
 @pytest.mark.parametrize(
@@ -67,4 +81,8 @@ def test_an_extractor_that_does_not_say_how_far_it_sees_has_no_tiles():
     extractor = dataclasses.replace(vgg("vgg19"), reach=None)
     config = Config(optimizer="adam")
     terms = [term for _, term in resolve_terms(config, extractor, (64, 64))]
-    assert [choice.name for choice in choices_of(config, extractor, terms)] == ["none", "block1", "all"]
+    assert [choice.name for choice in choices_of(config, extractor, terms, CPU)] == [
+        "none",
+        "block1",
+        "all",
+    ]

@@ -307,3 +307,22 @@ def test_best_pixels_of_a_step_that_has_passed_say_so():
         RuntimeError, match="the run has gone on since; call best_pixels within the callback"
     ):
         kept[0].best_pixels()
+
+
+def test_a_plan_that_is_not_the_most_wanted_is_told_with_the_seconds_of_a_step():
+    spec = resolve(TWO_LEVELS, NETWORK.extractor, CONTENT.shape, CPU)
+    item = Item(0, (0,), (1.0,), resolve_level_weights(TWO_LEVELS, spec), Start("content", 0))
+    second = dataclasses.replace(spec, choices=spec.choices[1:2])  # the first does not fit, say
+    sources = [Source(CONTENT.shape, lambda: CONTENT)], [Source(None, lambda: STYLE)]
+    told = []
+
+    def plan_for(level):
+        preparation = Preparation(NETWORK, level, CPU, *sources, fetch=lambda x: x)
+        return plan_one(NETWORK, second, level, preparation, item)
+
+    (outcome,), _ = engine.run(spec, plan_for, [(0, item)], hooks=engine.Hooks(on_plan=told.append))
+    assert [plan.level for plan in told] == list(spec.levels)
+    before = outcome.traces[0]
+    four_times = (told[1].level.size / told[0].level.size) ** 2
+    a_step = told[1].choice.time * four_times * before.share / len(before.losses)
+    assert [plan.seconds for plan in told] == [None, pytest.approx(a_step)]

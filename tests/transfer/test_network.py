@@ -153,7 +153,7 @@ T4 = dataclasses.replace(GPU, precision=gpu_precision("7.5"))
 
 @pytest.mark.parametrize(
     ("platform", "auto", "is_prepared"),
-    [(CPU, "float32", True), (GPU, "tf32", False), (TPU, "bfloat16", False), (T4, "float16", False)],
+    [(CPU, "float32", True), (GPU, "bfloat16", False), (TPU, "bfloat16", False), (T4, "float16", False)],
 )
 def test_the_platform_decides_precision_and_winograd(platform, auto, is_prepared):
     params = vgg_params("vgg19", ("relu3_1",))

@@ -38,7 +38,10 @@ def test_the_line_of_a_plan():
         Level((3072, 4096), 10, (), None, None), found, *(NOTHING,) * 5, num_bytes=int(9.8 * 2**30),
         limit=2**34,
     )  # fmt: skip
-    assert plan_line(plan) == ("4096 x 3072, tiles of 1024, 10 pairs in bfloat16, about 9.8 GB of 16.0 GB")
+    expected = "4096 x 3072, tiles of 1024, 10 pairs in bfloat16, about 9.8 GB of 16.0 GB"
+    assert plan_line(plan) == expected
+    assert plan_line(plan._replace(seconds=41.3)) == f"{expected}, about 41 s a step"
+    assert plan_line(plan._replace(seconds=0.123)) == f"{expected}, about 0.12 s a step"
 
 
 def test_the_line_of_a_plan_for_several_devices():

@@ -180,7 +180,7 @@ def test_what_may_differ_within_a_program_is_not_in_the_spec():
 def test_settings_of_the_spec():
     spec = resolve(dataclasses.replace(WAVELET, tolerance=0.1, save_every=3), wavelet(), SHAPE, GPU)
     assert (spec.extractor, spec.tolerance, spec.save_every, spec.platform) == (wavelet(), 0.1, 3, GPU)
-    assert spec.choices == choices_of(WAVELET, wavelet(), spec.levels[-1].terms)
+    assert spec.choices == choices_of(WAVELET, wavelet(), spec.levels[-1].terms, GPU)
     assert spec.optimizer is spec.choices[0].optimizer
     assert (
         spec.memory,

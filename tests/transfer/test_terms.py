@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jax_nst import CONTENT, CROSS_LAYER, GRAM, MOMENTS, TOTAL_VARIATION, Config, Recipe, vgg, wavelet
-from jax_nst.losses import STYLE_TERMS
+from jax_nst.losses import CONTENT_TERMS, STYLE_TERMS
 from jax_nst.losses.recipes import STRENGTHS
 from jax_nst.losses.term import PIXELS
 from jax_nst.runtime.platform import CPU
@@ -84,7 +84,7 @@ def test_the_strength_of_a_loss_belongs_to_the_network():
         terms = resolve(config, extractor, SHAPE, CPU).levels[-1].terms
         weights = resolve_weights(config, extractor, terms)
         assert float(weights.terms["style"]) == pytest.approx(10 * STRENGTHS["moments"][key])
-    assert set(STRENGTHS) < set(STYLE_TERMS)
+    assert set(STRENGTHS) < {*STYLE_TERMS, *CONTENT_TERMS}
 
 
 def test_content_losses_share_the_content_weight():
@@ -97,7 +97,13 @@ def test_content_losses_share_the_content_weight():
     terms = spec.levels[-1].terms
     assert [term.layers for term in terms[:2]] == [("relu4_2",)] * 2
     weights = resolve_weights(config, vgg("vgg19"), terms)
-    expected = {"features": 2, "self_similarity": 6, "style": 1000 * STRENGTHS["nnfm"][None], "tv": 65}
+    similar = 6 * STRENGTHS["self_similarity"][None]
+    expected = {
+        "features": 2,
+        "self_similarity": similar,
+        "style": 1000 * STRENGTHS["nnfm"][None],
+        "tv": 65,
+    }
     assert {name: float(weight) for name, weight in weights.terms.items()} == pytest.approx(expected)
 
 

@@ -22,7 +22,7 @@ from jax_nst.transfer.provenance import device, versions
 from jax_nst.transfer.transfer import run
 
 # A small extractor compiles in a second.
-LBFGS = Config(features="wavelet", content_layers=("luma2",), style_layers=("scale1", "scale2"), steps=8)
+LBFGS = Config(features="wavelet", content_layers=("luma1",), style_layers=("scale1",), steps=8)
 WAVELET = dataclasses.replace(LBFGS, optimizer="adam")
 VGG = Config(content_layers=("relu2_1",), style_layers=("relu1_1", "relu2_1"), steps=8)
 
@@ -260,10 +260,9 @@ def test_settings_of_speed_and_memory_paint_the_same_picture(pair, settings):
     "settings",
     [
         {"content_layers": ("relu2_1",), "style_layers": ("relu1_1", "relu2_1")},
-        pytest.param({}, marks=pytest.mark.slow),
         pytest.param({"init": "noise", "remat": "all"}, marks=pytest.mark.slow),
     ],
-    ids=["two layers", "all layers", "noise"],
+    ids=["two layers", "all layers from noise"],
 )
 def test_vgg_in_float16_paints_as_good_a_picture(settings):
     """By the loss in float32."""
@@ -292,7 +291,7 @@ def test_size_is_obeyed_upwards_and_style_keeps_its_shape(pair):
         (np.zeros(24), r"content must have shape \[H, W, 3\], not \[24\]"),
         (np.full((24, 32, 3), np.nan), "content must be finite and lie in"),
         (np.full((24, 32, 3), 200.0), "content must be finite and lie in"),
-        (np.zeros((5, 9, 3)), "the content image is 9 x 5 pixels, but wavelet needs 8 on the shorter side"),
+        (np.zeros((3, 9, 3)), "the content image is 9 x 3 pixels, but wavelet needs 4 on the shorter side"),
     ],
 )
 def test_an_invalid_content_is_refused(content, message, pair):
@@ -305,7 +304,7 @@ def test_an_invalid_content_is_refused(content, message, pair):
     [
         (np.zeros((24, 32)), r"style must have shape \[H, W, 3\], not \[24, 32\]"),
         (np.full((24, 32, 3), -1.0), "style must be finite and lie in"),
-        (np.zeros((4, 4, 3)), "the style image is 4 x 4 pixels, but wavelet needs 8"),
+        (np.zeros((3, 3, 3)), "the style image is 3 x 3 pixels, but wavelet needs 4"),
     ],
 )
 def test_an_invalid_style_is_refused_before_a_step_is_compiled(style, message, pair, monkeypatch):
