@@ -120,7 +120,7 @@ def check_objectives():
     jax.config.update("jax_enable_x64", True)
     mesh = Mesh(np.asarray(jax.devices()), (ROWS,), axis_types=(AxisType.Auto,))
     for loss in ("gram", "wasserstein", "cross_layer", "moments", "sliced"):
-        for config in (WAVELET, dataclasses.replace(VGG, optimizer="adam")):
+        for config in (WAVELET, VGG) if loss == "wasserstein" else (WAVELET,):
             config = dataclasses.replace(config, style_loss=(loss,), size=51)
             params = vgg_params("vgg19", ("relu3_1",)) if config.features == "vgg19" else None
             evaluate = objective_of(config, (51, 33, 3), params)
@@ -170,7 +170,6 @@ def check_runs():
         (WAVELET, (67, 33), None),
         (dataclasses.replace(WAVELET, optimizer="lbfgs", **masks), (67, 33), None),
         (dataclasses.replace(VGG, scales=3, style_layers=("relu1_1",)), (90, 43), params),
-        (dataclasses.replace(VGG, **masks, remat="all", style_loss=("gram",)), (67, 33), params),
     ]
     for config, shape, params in cases:
         rtol = 1e-5 if config is WAVELET else 3e-4  # others amplify rounding
@@ -179,6 +178,8 @@ def check_runs():
         np.testing.assert_allclose(totals(four)[0], totals(one)[0], rtol=1e-5, err_msg=str(config))
         np.testing.assert_allclose(totals(four), totals(one), rtol=rtol, err_msg=str(config))
         assert np.linalg.norm(four.pixels - one.pixels) < rtol * np.linalg.norm(one.pixels)
+        if config.features != "wavelet":
+            continue
         repeat = functools.partial(painted, SHARED, config, shape, params)
         count, again = count_compilations(repeat)
         assert count == 0
