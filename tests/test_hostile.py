@@ -1,4 +1,4 @@
-"""The hostile cases: a twelfth every day, a sixteenth in the slow suite; all by `python tests/hostile.py`."""
+"""Hostile cases: a twelfth every day, a sixteenth in the slow suite; all by `python tests/hostile.py`."""
 
 import subprocess
 import sys

@@ -97,7 +97,6 @@ def check_values_and_gradients():
         (vgg("vgg19"), vgg_params("vgg19", VGG_LAYERS), VGG_LAYERS, (70, 21)),
         (vgg("vgg16", pooling="average", padding="replicate"), None, VGG_LAYERS, (51, 24)),
         (wavelet(), {}, WAVELET_LAYERS, (83, 33)),
-        (wavelet(), {}, WAVELET_LAYERS, (64, 32)),
     ]
     for number, (extractor, params, layers, shape) in enumerate(cases):
         params = vgg_params("vgg16", VGG_LAYERS) if params is None else params
