@@ -118,7 +118,7 @@ def compile_case(case: Case) -> Compiled:
     return Compiled(executable, *seconds, arguments)
 
 
-def random_arguments(compiled: Compiled, seed: int = 0) -> Any:
+def random_arguments(compiled: Compiled) -> Any:
     """Arguments of the program, on its device."""
 
     def fill(x: jax.ShapeDtypeStruct) -> jax.Array:
@@ -126,7 +126,7 @@ def random_arguments(compiled: Compiled, seed: int = 0) -> Any:
         values = rng.random(x.shape, np.float32) if is_float else np.zeros(x.shape)
         return jax.device_put(values.astype(x.dtype), x.sharding)
 
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     return jax.block_until_ready(jax.tree.map(fill, compiled.arguments))
 
 

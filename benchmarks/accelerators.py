@@ -6,11 +6,10 @@
     python benchmarks/accelerators.py --chips here                     # on a machine with a device
 
 The programs are the real ones: the loop of one picture, on one chip or several, that of a batch over a
-mesh, and the targets. Of
-each the script prints what the compiler says: bytes, kernels, convolutions, collectives, transfers. Times
-are **predicted, not measured**: each operation at the published rates of the device, and 2 µs a kernel
-(1 µs on a TPU). With `--chips here` the loop also runs on the device that is there, measured beside
-predicted.
+mesh, and the targets. Of each the script prints what the compiler says: bytes, kernels, convolutions,
+collectives, transfers. Times are **predicted, not measured**: each operation at the published rates of the
+device, and 2 µs a kernel (1 µs on a TPU). With `--chips here` the loop also runs on the device that is
+there, measured beside predicted.
 
 Each program is compiled in a process of its own. What has been compiled is kept in the file of `--json`,
 and not compiled again. With the name of a file in the environment variable HLO, the text of the program

@@ -85,12 +85,9 @@ def measured_rates() -> tuple[float, dict[str, float]]:
     return bandwidth, rates
 
 
-def table(header: tuple[str, ...], rows: Iterator[tuple[Any, ...]]) -> Iterator[str]:
-    """A table in Markdown."""
-    yield f"| {' | '.join(header)} |"
-    yield f"|{'---|' * len(header)}"
-    for row in rows:
-        yield f"| {' | '.join(f'{x:.3f}' if isinstance(x, float) else str(x) for x in row)} |"
+def ms(seconds: float) -> str:
+    """As milliseconds; most kernels take a few microseconds."""
+    return f"{1e3 * seconds:.3f}"
 
 
 def main() -> None:
@@ -107,6 +104,7 @@ def main() -> None:
 
     import jax
     from abstract import Case, compile_case, measure, random_arguments
+    from accelerators import table
     from chips import CHIPS, HERE, chip_of
     from hlo import Module
     from roofline import PARTS, operations
@@ -140,27 +138,27 @@ def main() -> None:
         for part in (*PARTS, "other"):
             found = [x for name, x in spent.items() if parts.get(name, "other") == part]
             least = sum(operation.seconds for operation in of_step if operation.part == part)
-            yield part, len(found), 1e3 * least, 1e3 * sum(found)
+            yield part, len(found), ms(least), ms(sum(found))
         total = sum(operation.seconds for operation in of_step)
-        yield "all kernels", len(spent), 1e3 * total, 1e3 * sum(spent.values())
-        yield "a step", "", "", 1e3 * a_step
+        yield "all kernels", len(spent), ms(total), ms(sum(spent.values()))
+        yield "a step", "", "", ms(a_step)
 
     def of_kernels() -> Iterator[tuple[Any, ...]]:
         longest = sorted(spent.items(), key=lambda pair: -pair[1])[: arguments.kernels]
         for name, seconds in longest:
             operation = named.get(name)
             if operation is None:
-                yield name, "other", "", "", 1e3 * seconds, "", ""
+                yield name, "other", "", "", ms(seconds), "", ""
                 continue
             rate = sum(operation.cost.flops.values()) * operation.times / seconds / 1e12
             moved = operation.cost.bytes * operation.times / seconds / 1e9
             source = operation.instruction.op_name.split("/", 3)[-1][-70:]
             yield (
-                name, operation.part, source, 1e3 * operation.seconds, 1e3 * seconds,
+                name, operation.part, source, ms(operation.seconds), ms(seconds),
                 f"{rate:.0f}", f"{moved:.0f}",
             )  # fmt: skip
 
-    print(f"\n{case} on {kind}; {compiled.seconds:.1f} s to compile\n")
+    print(f"\n{case} on {kind}, least times of {chip.name}; {compiled.seconds:.1f} s to compile\n")
     print("\n".join(table(("part", "kernels", "least ms a step", "measured ms a step"), of_parts())))
     header = ("kernel", "part", "of", "least ms", "measured ms", "TFLOP/s", "GB/s")
     print("\n" + "\n".join(table(header, of_kernels())))

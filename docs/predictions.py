@@ -166,15 +166,14 @@ def giant_times() -> str:
 
 
 def loss_times() -> str:
-    """Milliseconds of a step at 512² on an H100, for each style loss, beside Gram matrices."""
+    """Milliseconds of a step at 512² on an H100, for each loss, beside Gram matrices."""
     gram = find(chip="H100", size=512)
     assert gram is not None
     times = {"gram": gram["seconds"]}
-    of_h100 = [case for case, _ in load() if case["chip"] == "H100"]
-    losses = (case["style_loss"] for case in of_h100 if "style_loss" in case)
-    times |= {loss: (find(chip="H100", size=512, style_loss=loss) or gram)["seconds"] for loss in losses}
-    losses = (case["content_loss"] for case in of_h100 if "content_loss" in case)
-    times |= {loss: (find(chip="H100", size=512, content_loss=loss) or gram)["seconds"] for loss in losses}
+    for case, found in load():
+        loss = case.get("style_loss") or case.get("content_loss")
+        if case["chip"] == "H100" and loss and "pairs" not in case:
+            times[loss] = found["seconds"]
     rows = ((f"`{loss}`", f"{1000 * x:.2f}", f"{x / gram['seconds']:.2f}") for loss, x in times.items())
     return _table(("loss", "ms a step", "of gram"), rows)
 

@@ -49,8 +49,7 @@ STRENGTHS: dict[str, dict[str | None, float]] = {
     "self_similarity": {None: 16.0},  # by the SSIM and the edges of twelve pairs
 }
 """Name of a loss -> extractor, or None for the others -> the factor that gives it about the strength of the
-first of its kind: of a style loss, the content suffers as much, and of a content loss, the style; see
-`benchmarks/strengths.py`."""
+first of its kind: pictures keep about as much of the content; see `benchmarks/strengths.py`."""
 
 
 _DEFAULT_LOSSES = {"content": "features", "style": "wasserstein", "style of wavelet": "gram"}

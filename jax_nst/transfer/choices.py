@@ -48,10 +48,10 @@ def choices_of(
     """
     partitions, optimizers = _partitions(config, extractor, terms), _optimizers(config, platform)
 
-    def time(pair: tuple[tuple[Partition, float], tuple[Any, str, float]]) -> float:
+    def time_to_loss(pair: tuple[tuple[Partition, float], tuple[Any, str, float]]) -> float:
         return pair[0][1] * pair[1][2]
 
-    pairs = sorted(itertools.product(partitions, optimizers), key=time)
+    pairs = sorted(itertools.product(partitions, optimizers), key=time_to_loss)
     return tuple(
         Choice(partition, optimizer, ", ".join(filter(None, (str(partition), name))), time)
         for (partition, time), (optimizer, name, _) in pairs
@@ -84,7 +84,7 @@ def _time_in_tiles(size: int) -> float:
 def _optimizers(
     config: Config, platform: Platform
 ) -> list[tuple[optax.GradientTransformation, str, float]]:
-    """The optimizers, each with its name, if it is not the most wanted, and its steps."""
+    """The optimizers, each with its name, if it is not the most wanted, and its time to a loss."""
     if not isinstance(config.optimizer, str):
         return [(config.optimizer, "", 1.0)]
     if config.optimizer != "lbfgs":
