@@ -31,8 +31,7 @@ def cross_gram(first: jax.Array, second: jax.Array, *, weights: jax.Array | None
 def average_to(features: jax.Array, shape: tuple[int, int]) -> jax.Array:
     """Means over square blocks, `[h, w, C]` -> `[*shape, C]`.
 
-    A side that is no multiple loses its last positions, as in VGG's pooling, or repeats them, as with the
-    wavelets.
+    A side that is no multiple repeats its last positions, or loses them if the other layer did.
     """
     features = at_least_float32(features)
     h, w = shape

@@ -26,7 +26,7 @@ from jax_nst.losses.regions import REGIONS
 from jax_nst.losses.scaling import with_scaled_gradient
 from jax_nst.losses.term import PIXELS, Losses, LossWeights, Target, Targets, Term, group_key
 from jax_nst.models.extractor import Extractor, Features, Params
-from jax_nst.models.partition import Part, Reduce, reduce_features, reduce_tile, sum_over_tiles
+from jax_nst.models.partition import MOST_BANDS, Part, Reduce, reduce_features, reduce_tile, sum_over_tiles
 from jax_nst.models.shards import reduce_over_rows
 from jax_nst.models.tiles import Tiling, tiling_of
 
@@ -52,6 +52,7 @@ def make_objective(
     remat: str = "none",
     tile_size: int | None = None,
     mesh: Mesh | None = None,
+    most_bands: int = MOST_BANDS,
 ) -> Objective:
     """The function that is minimised: eq. 7 of Gatys et al. 2015, for any terms.
 
@@ -62,6 +63,7 @@ def make_objective(
       tile_size: the largest side of tiles in pixels that the picture is computed in, one after the other;
         None: it is computed whole.
       mesh: devices that share the rows of the picture, see `models.shards`; not in tiles.
+      most_bands: into which a rematerialised stage is split; one where devices share the rows.
 
     Returns:
       `objective(pixels, params, targets, loss_weights)`; pure, for one picture.
@@ -79,7 +81,11 @@ def make_objective(
       (2.0, 1.0)
     """
     layers = network_layers(terms)
-    reduce_all = reduce_features if mesh is None else functools.partial(reduce_over_rows, mesh=mesh)
+    reduce_all = (
+        functools.partial(reduce_features, most_bands=most_bands)
+        if mesh is None
+        else functools.partial(reduce_over_rows, mesh=mesh)
+    )
 
     def objective(
         pixels: jax.Array, params: Params, targets: Targets, loss_weights: LossWeights

@@ -54,7 +54,7 @@ class Extractor:
       reach: `(layers) -> pixels`, how far beyond its own square of pixels a position of any of these
         layers can see; None if that is not known, and then a picture cannot be computed in tiles. Each
         stage must halve the resolution of the one before.
-      smallest_side: `(layers) -> pixels`, the shortest side of a picture for which all of them exist.
+      smallest_side: `(layers) -> pixels`, the shortest side of a picture that they may be computed for.
       layers_at: `((height, width)) -> (content layers, style layers)`, the defaults for a picture of that
         size; None where they are the same at all sizes.
       coarsest_size: longer side, in pixels, of the picture that a coarse-to-fine schedule begins with, or

@@ -24,10 +24,18 @@ relu.defvjp(_relu_forward, _relu_backward)  # pyright: ignore[reportFunctionMemb
 
 
 def pool(x: jax.Array, pooling: str) -> jax.Array:
-    """2x2 windows, stride 2, an odd last row or column dropped: `[h, w, C]` -> `[h//2, w//2, C]`."""
+    """2x2 windows, stride 2, `[h, w, C]` -> `[ceil(h/2), ceil(w/2), C]`; of an odd side the last are smaller.
+
+    Keras and PyTorch drop an odd last row or column by default, which the features then do not depend on:
+    it is painted with whatever an optimizer leaves there.
+    """
     h, w, _ = x.shape
     if h % 2 or w % 2:
-        x = x[: h // 2 * 2, : w // 2 * 2]
+        padding = ((0, h % 2), (0, w % 2), (0, 0))
+        if pooling == "max":
+            x = jnp.pad(x, padding, constant_values=-jnp.inf)
+        else:
+            x = jnp.pad(x, padding, mode="edge")  # twice in both the sum and the count
     return max_pool(x) if pooling == "max" else jnp.mean(_windows(x), axis=(1, 3))
 
 

@@ -43,8 +43,10 @@ Reduce = Callable[[Features, "Part", Any], tuple[Mapping[str, Any], Features]]
 `sums` are trees of arrays that add up over the parts of a stage; `kept` are features that are needed whole,
 and are joined along the rows."""
 
-# Least number of positions of a band, and the most bands: each takes XLA time to compile.
-_BAND, _MOST_BANDS = 2**17, 3
+# Least number of positions of a band.
+_BAND = 2**17
+MOST_BANDS = 3
+"""Into how many bands a stage is split at most; each takes XLA time to compile."""
 
 
 class Part(Protocol):
@@ -100,6 +102,7 @@ def reduce_features(
     arguments: Any,
     *,
     remat: str = "none",
+    most_bands: int = MOST_BANDS,
 ) -> tuple[dict[str, Any], Features]:
     """Evaluates an extractor on one picture, part by part, and reduces the features of each part.
 
@@ -111,6 +114,7 @@ def reduce_features(
       reduce: applied to each part; see `Reduce`.
       arguments: a tree of arrays that `reduce` takes; captured ones would be constants.
       remat: one of `REMATS`; less memory for more time (Chen et al. 2016, arXiv:1604.06174).
+      most_bands: into which a rematerialised stage is split.
 
     Returns:
       The sums and the kept features of all stages.
@@ -119,7 +123,7 @@ def reduce_features(
     carry, sums, kept = pixels, {}, {}
     for number, stage in enumerate(stages):
         rematerialised = number < num_rematerialised(remat, stages)
-        parts = bands(stage, carry, extractor.radius) if rematerialised else [Band(stage, slice(None), 1.0)]
+        parts = bands(stage, carry, extractor.radius, most_bands if rematerialised else 1)
         found = []
         for part in parts:
             evaluate = functools.partial(_evaluate, part, reduce)
@@ -192,20 +196,21 @@ def _evaluate(part: Band, reduce: Reduce, params: Params, carry: Any, arguments:
     return after, *reduce(features, part, arguments)
 
 
-def bands(stage: Stage, carry: Any, radius: int) -> list[Band]:
+def bands(stage: Stage, carry: Any, radius: int, most: int = MOST_BANDS) -> list[Band]:
     """Splits a stage into bands of rows; one part if it is small.
 
     Args:
       stage: the stage.
       carry: its input, a tree of `[h, w, C]`.
       radius: see `Extractor.radius`.
+      most: how many parts there may be.
 
     Returns:
       Parts in order, each of an even number of rows but for the last. The stage of each takes all of
       `carry`.
     """
     height, width = jax.tree.leaves(carry)[0].shape[:2]
-    count = count_bands(height, width)
+    count = count_bands(height, width, most)
     if count < 2:
         return [Band(stage, slice(None), 1.0)]
     edges = sorted({*(2 * round(band * height / (2 * count)) for band in range(count)), height})
@@ -225,9 +230,9 @@ def bands(stage: Stage, carry: Any, radius: int) -> list[Band]:
     return [band(first, last) for first, last in itertools.pairwise(edges)]
 
 
-def count_bands(height: int, width: int) -> int:
+def count_bands(height: int, width: int, most: int = MOST_BANDS) -> int:
     """Into how many bands a stage is split whose input has so many positions."""
-    return max(1, min(_MOST_BANDS, height * width // _BAND))
+    return max(1, min(most, height * width // _BAND))
 
 
 def _join(parts: Sequence[Any]) -> Any:

@@ -4,6 +4,7 @@ Simonyan and Zisserman 2015 (arXiv:1409.1556). Layers carry the paper's names:
 `conv4_2` is the output of a convolution, `relu4_2` that of its ReLU. Kernels are
 those that Keras publishes, trained by Caffe on BGR, 0-255, mean subtracted;
 that preprocessing is the first line of the network, so pixels are RGB in [0, 1].
+An odd last row or column is pooled on its own, where Keras and PyTorch drop it.
 """
 
 import functools

@@ -31,6 +31,10 @@ class Platform:
         are faster.
       lbfgs_pairs: type of the pairs of L-BFGS with which a step is fastest.
       compiler_options: (name, value) pairs passed to XLA.
+      most_bands: into which a stage of the extractor is split that is computed twice. One on a GPU: with
+        three, at 4096 pixels, the style loss was NaN on an H100 (jax 0.11.2); we do not know why.
+      most_pixels: of a picture that is computed whole, if it can be computed in tiles. Larger ones have
+        features with more than 2^31 values, and on a GPU have not been tried.
       shares_rows: whether all devices share the rows of one picture. On a CPU only those of several
         processes, since all cores of one already work at each convolution.
     """
@@ -42,6 +46,8 @@ class Platform:
     fill_memory: bool
     lbfgs_pairs: str = "float32"
     compiler_options: Options = ()
+    most_bands: int = 3
+    most_pixels: float = float("inf")
     shares_rows: bool = False
 
 
@@ -59,6 +65,8 @@ GPU = Platform(
     fill_memory=True,
     lbfgs_pairs="bfloat16",
     compiler_options=_GPU_OPTIONS,
+    most_bands=1,
+    most_pixels=2**24,
     shares_rows=True,
 )
 TPU = Platform("tpu", "bfloat16", loop_on_device=True, winograd=False, fill_memory=True, shares_rows=True)

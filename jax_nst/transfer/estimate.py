@@ -11,7 +11,7 @@ from jax_nst.losses import LossWeights, Targets, Term, make_objective
 from jax_nst.losses.grouped import network_layers
 from jax_nst.losses.objective import objective_in_tiles
 from jax_nst.models.extractor import Extractor, Params
-from jax_nst.models.partition import REMATS, Partition, count_bands
+from jax_nst.models.partition import MOST_BANDS, REMATS, Partition, count_bands
 from jax_nst.optim.step import make_move
 from jax_nst.transfer.by_shape import bytes_of
 from jax_nst.transfer.choices import Choice
@@ -28,6 +28,7 @@ def estimate_of(
     targets: Targets,
     loss_weights: LossWeights,
     num_devices: int = 1,
+    most_bands: int = MOST_BANDS,
 ) -> Callable[[Choice], int]:
     """`(choice) -> bytes` of a device for the steps of one picture.
 
@@ -42,6 +43,7 @@ def estimate_of(
       targets: as `params`.
       loss_weights: as `params`.
       num_devices: which share the rows of the picture, unless it is computed in tiles.
+      most_bands: see `Platform`.
     """
     pixels = jax.ShapeDtypeStruct((*shape, 3), jnp.float32)
     arguments = bytes_of((params, targets))
@@ -52,7 +54,7 @@ def estimate_of(
             objective = make_objective(extractor, terms, remat=partition.remat)
             kept = _kept(lambda x, *rest: objective(x, *rest)[0], pixels, params, targets, loss_weights)
             factors = extractor.temporaries[REMATS.index(partition.remat)]
-            factor = factors[num_devices == 1 and count_bands(*shape) > 1]
+            factor = factors[num_devices == 1 and count_bands(*shape, most_bands) > 1]
             return int(kept + factor * _widest(extractor, params, terms, shape))
         parts = objective_in_tiles(extractor, terms, partition.tile_size)
         tiling = parts.tiling(pixels.shape)

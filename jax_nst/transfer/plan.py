@@ -78,7 +78,7 @@ def estimates(
     preparation = Preparation(network, level, spec.platform, contents, styles)
     content, style = preparation.abstract(spec.num_regions)
     mesh = mesh_of_picture(network, spec, level)
-    bytes_at = _estimate(network, level, {**content, **style}, item, mesh.size if mesh else 1)
+    bytes_at = _estimate(network, spec, level, {**content, **style}, item, mesh.size if mesh else 1)
     found: list[Estimate] = []
     for choice in choices_at(spec, level):
         num_bytes = bytes_at(choice)
@@ -169,21 +169,31 @@ def _guess(
     """`(choice) -> bytes`; where the memory is plenty nothing is estimated, and all are 0."""
     if not is_tight(network, spec, level, limit):
         return lambda choice: 0
-    return _estimate(network, level, targets, item, num_devices)
+    return _estimate(network, spec, level, targets, item, num_devices)
 
 
 def _estimate(
-    network: Network, level: Level, targets: Targets, item: Item, num_devices: int = 1
+    network: Network, spec: Spec, level: Level, targets: Targets, item: Item, num_devices: int = 1
 ) -> Callable[[Choice], int]:
-    weights = item.loss_weights[level]
+    weights, most_bands = item.loss_weights[level], spec.platform.most_bands
     return estimate_of(
-        network.extractor, network.params, level.terms, level.shape, targets, weights, num_devices
+        network.extractor,
+        network.params,
+        level.terms,
+        level.shape,
+        targets,
+        weights,
+        num_devices,
+        most_bands,
     )
 
 
 def choices_at(spec: Spec, level: Level) -> list[Choice]:
-    """Those of a level: a picture that is no larger than a tile is computed whole."""
+    """Those of a level: a picture that is no larger than a tile is computed whole, a huge one in tiles."""
     choices = [x for x in spec.choices if (x.partition.tile_size or 0) < max(level.shape)]
+    num_devices = jax.device_count() if spec.platform.shares_rows else 1
+    if math.prod(level.shape) > num_devices * spec.platform.most_pixels:
+        choices = [x for x in choices if x.partition.tile_size] or choices
     wholes = [x._replace(partition=Partition()) for x in spec.choices]  # of a level smaller than the tiles
     return choices or wholes
 

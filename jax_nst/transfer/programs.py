@@ -105,7 +105,12 @@ def step_programs(
         return _in_tiles_on_host(objects, tile_size)
     rows_mesh = mesh if mesh is not None and ROWS in mesh.axis_names else None
     objective = make_objective(
-        objects.extractor, objects.terms, remat=remat, tile_size=tile_size, mesh=rows_mesh
+        objects.extractor,
+        objects.terms,
+        remat=remat,
+        tile_size=tile_size,
+        mesh=rows_mesh,
+        most_bands=objects.platform.most_bands,
     )
     init, update = make_step(objective, objects.optimizer)
     if mesh is None:

@@ -8,11 +8,11 @@ import pytest
 from jax_nst.losses.cross_layer import CROSS_LAYER, average_to, cross_gram
 from jax_nst.losses.term import NORMALIZER_FLOOR, relative_to_power
 
-# Sides of a fine layer and of the next: VGG drops the last row of an odd side, the wavelets repeat it.
+# Sides of a fine layer and of the next: of an odd side, some poolings drop the last row.
 SIDES = {
     "even": ((8, 6), (4, 3)),
-    "vgg": ((9, 7), (4, 3)),
-    "wavelet": ((9, 7), (5, 4)),
+    "dropped": ((9, 7), (4, 3)),
+    "pooled alone": ((9, 7), (5, 4)),
     "same": ((5, 4),) * 2,
 }
 

@@ -70,7 +70,9 @@ def test_features_in_bands_of_rows_are_those_of_the_undivided_picture(name, shap
 
 @pytest.mark.parametrize(("height", "count"), [(511, 1), (512, 2), (768, 3), (4096, 3)])
 def test_only_large_stages_are_computed_in_bands(height, count):
-    assert len(bands(vgg("vgg19").stages(("relu1_1",))[0], jnp.zeros((height, 512, 3)), 4)) == count
+    stage, pixels = vgg("vgg19").stages(("relu1_1",))[0], jnp.zeros((height, 512, 3))
+    assert len(bands(stage, pixels, 4)) == count
+    assert len(bands(stage, pixels, 4, most=1)) == 1
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """The platform records, and the one of this machine."""
 
 import dataclasses
+import math
 import os
 import subprocess
 import sys
@@ -69,6 +70,11 @@ def test_precision_of_a_gpu_is_the_one_of_its_tensor_cores(capability, precision
 def test_only_accelerators_loop_on_the_device_and_fill_their_memory():
     assert [platform.loop_on_device for platform in (CPU, GPU, TPU)] == [False, True, True]
     assert [platform.fill_memory for platform in (CPU, GPU, TPU)] == [False, True, True]
+
+
+def test_a_gpu_takes_no_bands_and_tiles_for_huge_pictures():
+    assert [platform.most_bands for platform in (CPU, GPU, TPU)] == [3, 1, 3]
+    assert [platform.most_pixels for platform in (CPU, GPU, TPU)] == [math.inf, 2**24, math.inf]
 
 
 def test_only_a_cpu_convolves_by_winograd():

@@ -14,7 +14,7 @@ from jax_nst.transfer.item import Item
 from jax_nst.transfer.layout import OnePicture
 from jax_nst.transfer.network import load_network
 from jax_nst.transfer.pictures import Source, Start
-from jax_nst.transfer.plan import check_state_fits, evenly, plan_many, plan_one
+from jax_nst.transfer.plan import check_state_fits, choices_at, evenly, plan_many, plan_one
 from jax_nst.transfer.programs import ITEMS
 from jax_nst.transfer.spec import resolve, resolve_level_weights
 from jax_nst.transfer.targets import Preparation
@@ -49,6 +49,25 @@ def partitions(monkeypatch):
 
     monkeypatch.setattr(plan_module, "step_programs", noted)
     return made
+
+
+@pytest.mark.parametrize(
+    ("settings", "kinds"),
+    [({}, {"tiles"}), ({"tile_size": "none"}, {"whole"}), ({"remat": "all"}, {"whole"})],
+)
+def test_a_picture_beyond_the_pixels_of_a_platform_is_computed_in_tiles_where_that_is_possible(
+    settings, kinds
+):
+    platform = dataclasses.replace(CPU, most_pixels=600 * 800 - 1)
+    config = dataclasses.replace(CONFIG, size=800, scales="2", **settings)
+    spec = resolve(config, NETWORK.extractor, (600, 800, 3), platform)
+
+    def of(level):
+        return {"tiles" if x.partition.tile_size else "whole" for x in choices_at(spec, level)}
+
+    small, large = spec.levels
+    assert of(large) == kinds
+    assert "whole" in of(small)
 
 
 @pytest.mark.parametrize(
