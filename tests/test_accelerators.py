@@ -121,6 +121,15 @@ def test_rows_on_four_chips_exchange_borders_sums_and_pictures_but_no_features(h
     assert 0 < facts["gathered"] <= 3 * 64 * 64
 
 
+@pytest.mark.parametrize("chip", ["v5e", "H100"])
+def test_tiles_on_four_chips_exchange_sums_and_pictures_only(chip):
+    """Each chip has a fourth of the tiles, and adds its gradient to those of the others."""
+    facts = found(chip, program="rows", count=4, tile_size=32)
+    assert set(facts["collectives"]) <= {"all-reduce", "all-gather"}
+    assert 0 < facts["collectives"]["all-reduce"] <= 8
+    assert facts["gathered"] <= 3 * 64 * 64
+
+
 def test_memory_of_a_chip_falls_with_the_chips_that_share_the_rows():
     """To a quarter, but for the params, the content's features and pictures: as much as twelve of these."""
     one, four = (

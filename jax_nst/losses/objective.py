@@ -27,7 +27,7 @@ from jax_nst.losses.scaling import with_scaled_gradient
 from jax_nst.losses.term import PIXELS, Losses, LossWeights, Target, Targets, Term, group_key
 from jax_nst.models.extractor import Extractor, Features, Params
 from jax_nst.models.partition import MOST_BANDS, Part, Reduce, reduce_features, reduce_tile, sum_over_tiles
-from jax_nst.models.shards import reduce_over_rows
+from jax_nst.models.shards import reduce_over_rows, sum_over_shared_tiles
 from jax_nst.models.tiles import Tiling, tiling_of
 
 Objective = Callable[[jax.Array, Params, Targets, LossWeights], tuple[jax.Array, Losses]]
@@ -62,7 +62,7 @@ def make_objective(
       remat: one of `partition.REMATS`.
       tile_size: the largest side of tiles in pixels that the picture is computed in, one after the other;
         None: it is computed whole.
-      mesh: devices that share the rows of the picture, see `models.shards`; not in tiles.
+      mesh: devices that share the rows of the picture, or its tiles, see `models.shards`.
       most_bands: into which a rematerialised stage is split; one where devices share the rows.
 
     Returns:
@@ -103,12 +103,15 @@ def make_objective(
         if len(tiling.places) == 1:
             return objective(pixels, params, targets, loss_weights)
 
-        def of_tile(place: jax.Array) -> dict[str, Any]:
+        def of_tile(
+            place: jax.Array, pixels: jax.Array, params: Params, targets: Targets
+        ) -> dict[str, Any]:
             return parts.sums(tiling.cut(pixels, place), params, targets, tiling, place)
 
-        sums = sum_over_tiles(of_tile, tiling)
+        sums = sum_all(of_tile, jnp.asarray(tiling.rows()), (pixels, params, targets))
         return parts.total(sums, pixels, targets, loss_weights)
 
+    sum_all = sum_over_tiles if mesh is None else functools.partial(sum_over_shared_tiles, mesh=mesh)
     made = objective
     if tile_size is not None:
         parts, made = objective_in_tiles(extractor, terms, tile_size), in_tiles

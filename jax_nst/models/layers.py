@@ -24,7 +24,7 @@ relu.defvjp(_relu_forward, _relu_backward)  # pyright: ignore[reportFunctionMemb
 
 
 def pool(x: jax.Array, pooling: str) -> jax.Array:
-    """2x2 windows, stride 2, `[h, w, C]` -> `[ceil(h/2), ceil(w/2), C]`; of an odd side the last are smaller.
+    """2x2 windows, stride 2, the last of an odd side smaller: `[h, w, C]` -> `[ceil(h/2), ceil(w/2), C]`.
 
     Keras and PyTorch drop an odd last row or column by default, which the features then do not depend on:
     it is painted with whatever an optimizer leaves there.

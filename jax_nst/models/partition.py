@@ -175,20 +175,25 @@ def reduce_tile(
     return dict(sums), kept, tile
 
 
-def sum_over_tiles(function: Callable[[jax.Array], Any], tiling: Tiling) -> Any:
-    """The sum of `function(place)` over all tiles, with derivatives that keep nothing of a tile.
+def sum_over_tiles(function: Callable[..., Any], places: jax.Array, arguments: tuple[Any, ...]) -> Any:
+    """The sum of `function(place, *arguments)` over tiles, with derivatives that keep nothing of a tile.
 
     The first pass sums, the second evaluates each tile again and takes its gradient.
+
+    Args:
+      function: of one tile.
+      places: `[tiles, 6]`, see `Tiling.rows`.
+      arguments: the same for all tiles.
     """
     # A loop is not a copy of its body, which common subexpressions could be shared with.
     of_tile = jax.checkpoint(function, prevent_cse=False)
-    rows = tiling.rows()
-    nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(function, rows[0]))
+    shapes = jax.eval_shape(function, places[0], *arguments)
+    nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
 
     def add(sums: Any, place: jax.Array) -> tuple[Any, None]:
-        return jax.tree.map(jnp.add, sums, of_tile(place)), None
+        return jax.tree.map(jnp.add, sums, of_tile(place, *arguments)), None
 
-    return jax.lax.scan(add, nothing, jnp.asarray(rows))[0]
+    return jax.lax.scan(add, nothing, places)[0]
 
 
 def _evaluate(part: Band, reduce: Reduce, params: Params, carry: Any, arguments: Any) -> Any:

@@ -3,6 +3,8 @@
 A picture is evaluated stage by stage, as in `partition`. Before a stage, each device gets as many rows from
 its neighbours as the stage sees beyond its own. XLA's own partitioner exchanges less, but only where the
 rows of every stage divide by the devices; elsewhere it gathers the features on all of them.
+
+Or the picture is divided into tiles, see `models.tiles`, and each device evaluates some of them.
 """
 
 import functools
@@ -16,7 +18,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jax_nst.models.extractor import Extractor, Features, Params, Stage
-from jax_nst.models.partition import Reduce, num_rematerialised, recomputed
+from jax_nst.models.partition import Reduce, num_rematerialised, recomputed, sum_over_tiles
 
 ROWS = "rows"
 """Name of the mesh axis over which the rows of a picture are shared."""
@@ -168,6 +170,34 @@ def reduce_over_rows(
     sums, kept = shared(params, padded, arguments)
     sums = jax.tree.map(lambda x: jnp.sum(x, axis=0), sums)
     return sums, {layer: x[: heights[layer]] for layer, x in kept.items()}
+
+
+def sum_over_shared_tiles(
+    function: Callable[..., Any], places: jax.Array, arguments: tuple[Any, ...], *, mesh: Mesh
+) -> Any:
+    """`partition.sum_over_tiles`, the tiles shared by the devices of a mesh.
+
+    Each device has a copy of the arguments, and takes one of its tiles after the other.
+
+    Args:
+      function: as there, and so the other two.
+      mesh: with an axis `ROWS`.
+    """
+    missing = -len(places) % mesh.shape[ROWS]
+    places = jnp.pad(places, ((0, missing), (0, 0)))  # tiles without a pixel of their own add nothing
+
+    def of_device(places: jax.Array, arguments: tuple[Any, ...]) -> Any:
+        return jax.tree.map(lambda x: x[None], sum_over_tiles(function, places, arguments))
+
+    shared = jax.shard_map(
+        of_device,
+        mesh=mesh,
+        in_specs=(P(ROWS), P()),
+        out_specs=P(ROWS),
+        axis_names={ROWS},
+        check_vma=False,
+    )
+    return jax.tree.map(lambda x: jnp.sum(x, axis=0), shared(places, arguments))
 
 
 def _heights(

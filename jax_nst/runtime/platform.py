@@ -50,6 +50,11 @@ class Platform:
     most_pixels: float = float("inf")
     shares_rows: bool = False
 
+    @property
+    def shares_tiles(self) -> bool:
+        """Whether they share the tiles of one picture, too; not where the host loops over tiles."""
+        return self.shares_rows and self.loop_on_device
+
 
 # By default, XLA:CPU schedules for concurrency between operations. But each convolution uses all cores, and
 # scheduling for memory saves a third of it, and time as well, because fewer pages are touched.

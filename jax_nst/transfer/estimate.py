@@ -11,8 +11,9 @@ from jax_nst.losses import LossWeights, Targets, Term, make_objective
 from jax_nst.losses.grouped import network_layers
 from jax_nst.losses.objective import objective_in_tiles
 from jax_nst.models.extractor import Extractor, Params
-from jax_nst.models.partition import MOST_BANDS, REMATS, Partition, count_bands
+from jax_nst.models.partition import REMATS, Partition, count_bands
 from jax_nst.optim.step import make_move
+from jax_nst.runtime.platform import CPU, Platform
 from jax_nst.transfer.by_shape import bytes_of
 from jax_nst.transfer.choices import Choice
 
@@ -28,7 +29,7 @@ def estimate_of(
     targets: Targets,
     loss_weights: LossWeights,
     num_devices: int = 1,
-    most_bands: int = MOST_BANDS,
+    platform: Platform = CPU,
 ) -> Callable[[Choice], int]:
     """`(choice) -> bytes` of a device for the steps of one picture.
 
@@ -42,8 +43,8 @@ def estimate_of(
       shape: (height, width) of the picture.
       targets: as `params`.
       loss_weights: as `params`.
-      num_devices: which share the rows of the picture, unless it is computed in tiles.
-      most_bands: see `Platform`.
+      num_devices: which share the picture.
+      platform: of the devices.
     """
     pixels = jax.ShapeDtypeStruct((*shape, 3), jnp.float32)
     arguments = bytes_of((params, targets))
@@ -54,7 +55,7 @@ def estimate_of(
             objective = make_objective(extractor, terms, remat=partition.remat)
             kept = _kept(lambda x, *rest: objective(x, *rest)[0], pixels, params, targets, loss_weights)
             factors = extractor.temporaries[REMATS.index(partition.remat)]
-            factor = factors[num_devices == 1 and count_bands(*shape, most_bands) > 1]
+            factor = factors[num_devices == 1 and count_bands(*shape, platform.most_bands) > 1]
             return int(kept + factor * _widest(extractor, params, terms, shape))
         parts = objective_in_tiles(extractor, terms, partition.tile_size)
         tiling = parts.tiling(pixels.shape)
@@ -71,7 +72,9 @@ def estimate_of(
         init, _ = make_move(choice.optimizer)
         state, steps = bytes_of(jax.eval_shape(init, pixels)), evaluation(choice.partition)
         pictures = int(_PICTURES * bytes_of(pixels))
-        if num_devices == 1 or choice.partition.tile_size is not None:
+        if choice.partition.tile_size is not None:
+            return arguments + state // (num_devices if platform.shares_tiles else 1) + max(steps, pictures)
+        if num_devices == 1:
             return arguments + state + max(steps, pictures)
         return arguments + (state + steps) // num_devices + pictures  # of which each device has its own
 

@@ -112,7 +112,7 @@ def plan_one(network: Network, spec: Spec, level: Level, preparation: Preparatio
     mesh = mesh_of_picture(network, spec, level)
 
     def make(choice: Choice) -> tuple[Plan, int]:
-        shared = None if choice.partition.tile_size else mesh  # a tile is for one device
+        shared = mesh if spec.platform.shares_tiles or not choice.partition.tile_size else None
         programs = step_programs(objects_of(spec, level, choice), choice.partition, shared)
         state, arguments = state_of(spec, level, choice), (network.params, targets, item.controls(level))
         if programs.rows is not None:
@@ -133,7 +133,7 @@ def plan_one(network: Network, spec: Spec, level: Level, preparation: Preparatio
 
     guess = _guess(network, spec, level, targets, item, limit, mesh.size if mesh else 1)
     choices = choices_at(spec, level)
-    if mesh is not None:  # all devices before one
+    if mesh is not None and not spec.platform.shares_tiles:  # all devices before one
         choices.sort(key=lambda choice: choice.partition.tile_size is not None)
     with _size_that_fits(level):
         return first_that_fits(choices, make, limit, guess)
@@ -175,7 +175,7 @@ def _guess(
 def _estimate(
     network: Network, spec: Spec, level: Level, targets: Targets, item: Item, num_devices: int = 1
 ) -> Callable[[Choice], int]:
-    weights, most_bands = item.loss_weights[level], spec.platform.most_bands
+    weights = item.loss_weights[level]
     return estimate_of(
         network.extractor,
         network.params,
@@ -184,7 +184,7 @@ def _estimate(
         targets,
         weights,
         num_devices,
-        most_bands,
+        spec.platform,
     )
 
 

@@ -150,7 +150,7 @@ def test_sums_over_tiles_and_their_gradient_are_those_of_the_picture():
             )
             return found
 
-        return sum_over_tiles(of_tile, tiling)["sum"]
+        return sum_over_tiles(of_tile, jnp.asarray(tiling.rows()), ())["sum"]
 
     def reference(pixels):
         return jnp.sum(0.5 * extractor.apply({}, pixels, layers)["scale1"] ** 2)
