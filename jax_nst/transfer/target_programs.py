@@ -98,7 +98,7 @@ class Measured:
         def run(params: Params, pixels: jax.Array, weights: Any, *more: Any) -> Any:
             reduced = nothing()
             for row in rows:
-                reduced = tile(reduced, params, pixels, weights, row)
+                reduced = jax.block_until_ready(tile(reduced, params, pixels, weights, row))
             return finish(reduced, pixels, weights, *more)
 
         return run, max(of_tile, of_finish)

@@ -1,7 +1,8 @@
 """A step of one picture in tiles, as programs that the host calls tile by tile.
 
 On a CPU, where XLA runs loops slowly, they take the place of the loop within the objective. Each is
-compiled once, whatever the number of tiles.
+compiled once, whatever the number of tiles. And the host waits for each of them: a program that waits in a
+queue has its memory already.
 """
 
 import math
@@ -41,7 +42,7 @@ def tile_size_of_once(extractor: Extractor, terms: Sequence[Term]) -> int | None
 
 
 class TilePrograms(NamedTuple):
-    """The programs of a step, in the order in which they run."""
+    """The programs of a step, in the order in which they run, and that of a score."""
 
     pixels: ByShape
     """`(angles) -> pixels`."""
@@ -55,6 +56,8 @@ class TilePrograms(NamedTuple):
     """`(gradient of the pixels, pixels, params, targets, gradients of the sums, place) -> gradient`."""
     move: ByShape
     """`(state, gradient of the pixels, value, Losses, learning rate or None) -> (state, row)`."""
+    score: ByShape
+    """`(sums, pixels, targets, loss_weights) -> Losses`, not in a step."""
     parts: InTiles
 
 
@@ -92,6 +95,9 @@ def tile_programs(
         (found, losses), gradients = jax.value_and_grad(value, argnums=(0, 1), has_aux=True)(sums, pixels)
         return found, losses, *gradients
 
+    def score(sums: Any, pixels: jax.Array, targets: Targets, loss_weights: LossWeights) -> Losses:
+        return parts.total(sums, pixels, targets, loss_weights)[1]
+
     def pull(
         gradient: jax.Array, pixels: jax.Array, params: Params, targets: Targets, of_sums: Any, place: Any
     ) -> jax.Array:
@@ -117,6 +123,7 @@ def tile_programs(
         ByShape(total, options),
         ByShape(pull, options, donate=True),
         ByShape(moved, options, donate=True),
+        ByShape(score, options),
         parts,
     )
 
@@ -150,15 +157,16 @@ def compile_step(
         pixels = to_picture(state.angles)
         sums = zeros(pixels, params, targets)
         for row in rows:
-            sums = add(sums, pixels, params, targets, row)
+            sums = jax.block_until_ready(add(sums, pixels, params, targets, row))
         value, losses, of_sums, gradient = total(sums, pixels, targets, controls.loss_weights)
         for row in rows:
-            gradient = pull(gradient, pixels, params, targets, of_sums, row)
+            gradient = jax.block_until_ready(pull(gradient, pixels, params, targets, of_sums, row))
         del pixels
         return move(state, gradient, value, losses, controls.learning_rate)
 
-    held = bytes_of(state)  # beside each of the first three
-    return step, max(held + of_add, held + bytes_of(params) + of_total, held + of_pull, of_move)
+    # What lies beside the programs that do not take it.
+    held, network, given = bytes_of(state), bytes_of(params), bytes_of((params, targets))
+    return step, max(held + of_add, held + network + of_total, held + of_pull, given + of_move)
 
 
 def score_in_tiles(
@@ -167,5 +175,5 @@ def score_in_tiles(
     """The losses of a picture, `[H, W, 3]`, without a gradient."""
     sums = programs.zeros(pixels, params, targets)
     for row in programs.parts.tiling(pixels.shape).rows():
-        sums = programs.add(sums, pixels, params, targets, row)
-    return programs.total(sums, pixels, targets, loss_weights)[1]
+        sums = jax.block_until_ready(programs.add(sums, pixels, params, targets, row))
+    return programs.score(sums, pixels, targets, loss_weights)

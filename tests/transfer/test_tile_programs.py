@@ -13,6 +13,7 @@ from jax_nst.models.partition import Partition
 from jax_nst.optim.step import Controls
 from jax_nst.runtime.platform import CPU
 from jax_nst.transfer import target_programs, tile_programs
+from jax_nst.transfer.by_shape import ByShape, bytes_of
 from jax_nst.transfer.item import Item
 from jax_nst.transfer.network import load_network
 from jax_nst.transfer.pictures import Source, Start
@@ -76,12 +77,47 @@ def test_a_program_is_compiled_once_whatever_the_number_of_tiles(size):
     assert again == 0
 
 
+def test_the_host_waits_for_each_tile(monkeypatch):
+    """Programs that wait in a queue would all have their memory at once."""
+    early, compile_ = [], ByShape.compile
+
+    def noting(self, *shapes):
+        program, num_bytes = compile_(self, *shapes)
+
+        def run(*arguments):
+            arrays = (x for x in jax.tree.leaves(arguments) if isinstance(x, jax.Array))
+            early.append(not all(x.is_ready() for x in arrays))
+            return program(*arguments)
+
+        return run, num_bytes
+
+    monkeypatch.setattr(ByShape, "compile", noting)
+    steps(*problem(256, optimizer="adam"), Partition(tile_size=64), count=2)
+    assert len(early) > 2 * 2 * 16  # two passes over the tiles of each of two steps
+    assert sum(early) <= 2 * 4  # only the first of each pass, the total and the move
+
+
 def test_bytes_are_those_of_the_largest_program_and_what_lies_beside_it():
     parts = problem(192)
     *_, whole = steps(*parts, Partition(), 1)
     *_, tiled = steps(*parts, Partition(tile_size=32), 1)
     *_, larger = steps(*parts, Partition(tile_size=96), 1)
     assert tiled < larger < whole
+
+
+def test_targets_lie_beside_the_move(monkeypatch):
+    made, compile_ = [], ByShape.compile
+
+    def noting(self, *shapes):
+        program, num_bytes = compile_(self, *shapes)
+        made.append(num_bytes)
+        return program, num_bytes
+
+    monkeypatch.setattr(ByShape, "compile", noting)
+    objects, start, arguments = problem(640, optimizer="adam")
+    made.clear()
+    *_, num_bytes = steps(objects, start, arguments, Partition(tile_size=32), 1)
+    assert num_bytes == made[-1] + bytes_of(arguments[:2])  # more than beside a tile
 
 
 @pytest.fixture
