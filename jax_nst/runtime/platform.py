@@ -32,9 +32,9 @@ class Platform:
       lbfgs_pairs: type of the pairs of L-BFGS with which a step is fastest.
       compiler_options: (name, value) pairs passed to XLA.
       most_bands: into which a stage of the extractor is split that is computed twice. One on a GPU: with
-        three, at 4096 pixels, the style loss was NaN on an H100 (jax 0.11.2); we do not know why.
-      most_pixels: of a picture that is computed whole, if it can be computed in tiles. Larger ones have
-        features with more than 2^31 values, and on a GPU have not been tried.
+        three, at 4096 pixels, the style loss was NaN on an H100 (jax 0.11.2), for a reason not yet found.
+      most_pixels: of a picture that is computed whole, if it can be computed in tiles. Larger ones have not
+        been tried on a GPU, and from twice as many on, features have more than 2^31 values.
       shares_rows: whether all devices share the rows of one picture. On a CPU only those of several
         processes, since all cores of one already work at each convolution.
     """

@@ -296,7 +296,7 @@ def _repeated(step: Callable[..., tuple[State, jax.Array]]) -> Advance:
         rows = []
         for _ in range(rest[-1]):
             state, row = step(state, *rest[:-1])
-            rows.append(jax.block_until_ready(row))  # a step that waits in a queue has its memory already
+            rows.append(jax.block_until_ready(row))  # one in a queue has its memory already
         return state, rows
 
     return advance

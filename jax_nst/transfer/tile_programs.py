@@ -1,8 +1,8 @@
 """A step of one picture in tiles, as programs that the host calls tile by tile.
 
 On a CPU, where XLA runs loops slowly, they take the place of the loop within the objective. Each is
-compiled once, whatever the number of tiles. And the host waits for each of them: a program that waits in a
-queue has its memory already.
+compiled once, whatever the number of tiles. The host waits for each tile, since a program that stands in
+JAX's queue has its memory already.
 """
 
 import math
