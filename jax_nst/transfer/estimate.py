@@ -72,10 +72,10 @@ def estimate_of(
         init, _ = make_move(choice.optimizer)
         state, steps = bytes_of(jax.eval_shape(init, pixels)), evaluation(choice.partition)
         pictures = int(_PICTURES * bytes_of(pixels))
-        if choice.partition.tile_size is not None:
-            return arguments + state // (num_devices if platform.shares_tiles else 1) + max(steps, pictures)
-        if num_devices == 1:
-            return arguments + state + max(steps, pictures)
+        in_tiles = choice.partition.tile_size is not None
+        shares = num_devices if platform.shares_tiles or not in_tiles else 1
+        if in_tiles or shares == 1:
+            return arguments + state // shares + max(steps, pictures)
         return arguments + (state + steps) // num_devices + pictures  # of which each device has its own
 
     return estimate

@@ -78,9 +78,10 @@ def estimates(
     preparation = Preparation(network, level, spec.platform, contents, styles)
     content, style = preparation.abstract(spec.num_regions)
     mesh = mesh_of_picture(network, spec, level)
-    bytes_at = _estimate(network, spec, level, {**content, **style}, item, mesh.size if mesh else 1)
+    num_devices = mesh.size if mesh else 1
+    bytes_at = _estimate(network, spec, level, {**content, **style}, item, num_devices)
     found: list[Estimate] = []
-    for choice in choices_at(spec, level):
+    for choice in choices_at(spec, level, num_devices):
         num_bytes = bytes_at(choice)
         if not found or num_bytes < found[-1].num_bytes:
             found.append(Estimate(choice, num_bytes, num_bytes <= limit))
@@ -131,8 +132,9 @@ def plan_one(network: Network, spec: Spec, level: Level, preparation: Preparatio
         )
         return plan, num_bytes
 
-    guess = _guess(network, spec, level, targets, item, limit, mesh.size if mesh else 1)
-    choices = choices_at(spec, level)
+    num_devices = mesh.size if mesh else 1
+    guess = _guess(network, spec, level, targets, item, limit, num_devices)
+    choices = choices_at(spec, level, num_devices)
     if mesh is not None and not spec.platform.shares_tiles:  # all devices before one
         choices.sort(key=lambda choice: choice.partition.tile_size is not None)
     with _size_that_fits(level):
@@ -188,10 +190,15 @@ def _estimate(
     )
 
 
-def choices_at(spec: Spec, level: Level) -> list[Choice]:
-    """Those of a level: a picture that is no larger than a tile is computed whole, a huge one in tiles."""
+def choices_at(spec: Spec, level: Level, num_devices: int = 1) -> list[Choice]:
+    """Those of a level: a picture that is no larger than a tile is computed whole, a huge one in tiles.
+
+    Args:
+      spec: of the picture.
+      level: of the spec.
+      num_devices: which share the picture.
+    """
     choices = [x for x in spec.choices if (x.partition.tile_size or 0) < max(level.shape)]
-    num_devices = jax.device_count() if spec.platform.shares_rows else 1
     if math.prod(level.shape) > num_devices * spec.platform.most_pixels:
         choices = [x for x in choices if x.partition.tile_size] or choices
     wholes = [x._replace(partition=Partition()) for x in spec.choices]  # of a level smaller than the tiles
