@@ -23,6 +23,9 @@ class Trial(NamedTuple):
     """Compiling, or reading the program from the cache, and the targets."""
     num_bytes: int
     """On each device, by XLA's analysis."""
+    slowdown: float = 1.0
+    """Time of a pixel and step of the run beside that of the trial, where a large picture is computed in
+    another way than the smaller one that was tried."""
 
 
 Rounds = list[tuple[int, int]]
@@ -53,7 +56,7 @@ def seconds_of(spec: Spec, rounds: Rounds, trial: Trial) -> float:
         _num_batches(count, trial.slots) * evaluations * math.prod(level.shape)
         for count, level, evaluations in _parts(spec, rounds)
     )
-    return pixels / math.prod(trial.shape) * trial.step_seconds
+    return pixels / math.prod(trial.shape) * trial.step_seconds * trial.slowdown
 
 
 def _parts(spec: Spec, rounds: Rounds) -> Iterator[tuple[int, Level, int]]:

@@ -2,22 +2,20 @@
 
 Programs are compiled as the run itself does, one for each kind (network, losses, optimizer), at the largest
 picture of its kind. Its batch, its memory by XLA's analysis and its time a step are therefore those of the
-run, whose compilation cache it fills; other sizes are scaled by their pixels.
+run, whose compilation cache it fills; other sizes are scaled by their pixels. One large picture, of which a
+step may take minutes, is tried at a smaller size.
 """
 
-import dataclasses
 import itertools
 import math
-import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
-from jax_nst.runtime.memory import amount, memory_limit
+from jax_nst.runtime.memory import amount
 from jax_nst.runtime.platform import current_platform
 from jax_nst.sweeps.costs import Rounds, Trial, num_evaluations, rounds_of, seconds_of
 from jax_nst.sweeps.frames import read_columns
@@ -26,19 +24,17 @@ from jax_nst.sweeps.halving import Halving
 from jax_nst.sweeps.inputs import agreed_sources
 from jax_nst.sweeps.job import SETTINGS, Job
 from jax_nst.sweeps.keys import item_keys
-from jax_nst.sweeps.sweeping import group_by_spec, run_sweep
+from jax_nst.sweeps.sweeping import group_by_spec
+from jax_nst.sweeps.trials import try_batch, try_picture
 from jax_nst.transfer.config import INITS
-from jax_nst.transfer.engine import Hooks
 from jax_nst.transfer.item import Item
 from jax_nst.transfer.network import Network
-from jax_nst.transfer.outcome import Progress, Status
+from jax_nst.transfer.outcome import Status
 from jax_nst.transfer.pictures import Source, check_rotated, load_content, style_shape
-from jax_nst.transfer.plan import choices_at, estimates, limit_of, objects_of
+from jax_nst.transfer.plan import Estimate, estimates, limit_of, objects_of
 from jax_nst.transfer.plan_lines import choice_lines
-from jax_nst.transfer.programs import mesh_of_items, step_programs
 from jax_nst.transfer.spec import Spec
 
-_STEPS, _SECONDS = 20, 2.0  # of a trial, at most
 _MOST_SIZES = 10  # lines
 
 
@@ -79,17 +75,21 @@ def forecast(
     out = set(done).union(*problems.values())
     left = {spec: [x for x in numbers if x not in out] for spec, numbers in groups.items()}
     left = {spec: numbers for spec, numbers in left.items() if numbers}
-    trials = {}
-    for kind, spec in _largest(left).items():
+    trials: dict[Any, Trial | None] = {}
+    ways: list[Estimate] = []
+    if len(grid_items) == 1 and left:
+        (spec,) = left
+        ways = estimates(network, spec, contents, styles, resolved[0])
+        trials[_kind(spec)] = try_picture(network, contents, styles, grid_items[0], spec, ways[-1].choice)
+    for kind, spec in _largest(left).items() if not ways else ():
         items, wanted = [grid_items[x] for x in groups[spec]], set(left[spec])
         todo = [place for place, x in enumerate(groups[spec]) if x in wanted]
-        trials[kind] = _try(network, contents, styles, items, todo, spec, batch)
+        trials[kind] = try_batch(network, contents, styles, items, todo, spec, batch)
     rounds = {spec: rounds_of(spec, [grid_items[x] for x in left[spec]], halving) for spec in left}
     lines = [_items_line(job, done), *_sizes_lines(left), *_halving_lines(rounds, halving)]
     lines += _cost_lines(rounds, trials)
-    if len(grid_items) == 1 and left:
-        (spec,) = left
-        lines += choice_lines(estimates(network, spec, contents, styles, resolved[0]), limit_of(spec))
+    if ways:
+        lines += choice_lines(ways, limit_of(next(iter(left))))
     return Forecast(lines, [f"{text} ({_count(len(items))})" for text, items in problems.items()])
 
 
@@ -178,50 +178,6 @@ def _largest(groups: Mapping[Spec, Sequence[int]]) -> dict[Any, Spec]:
     return {_kind(spec): spec for spec in order}
 
 
-def _try(
-    network: Network,
-    contents: Sequence[Source],
-    styles: Sequence[Source],
-    items: Sequence[GridItem],
-    todo: Sequence[int],
-    spec: Spec,
-    batch: int | None,
-) -> Trial | None:
-    """Runs the first batch of a group for a few steps at the full size; None if none of it can be run.
-
-    Batches are as large as all `items` of the group make them, whatever is left `todo`.
-    """
-    quick = [
-        item._replace(config=dataclasses.replace(item.config, steps=_STEPS, scales=1)) for item in items
-    ]
-
-    def is_enough(progress: Progress) -> bool:
-        seconds = (entries[-1]["seconds"] for entries in progress.entries.values())
-        return progress.level_step > 0 and max(seconds) > _SECONDS
-
-    began = time.perf_counter()
-    pictures = network, contents, styles, quick
-    options: Any = {"platform": spec.platform, "batch": batch, "hooks": Hooks(is_enough)}
-    for _, outcomes, slots in run_sweep(*pictures, todo=todo, **options):
-        seconds = next((outcome.traces[-1].seconds for outcome in outcomes if outcome.traces), np.empty(0))
-        if len(seconds) > 1:
-            setup = time.perf_counter() - began - float(seconds[-1])
-            step = float(seconds[-1] - seconds[0]) / (len(seconds) - 1)
-            return Trial(spec.levels[-1].shape, slots, step, setup, _num_bytes(spec, batch))
-    return None
-
-
-def _num_bytes(spec: Spec, batch: int | None) -> int:
-    """Of the program that a trial has compiled."""
-    mesh = None if batch == 1 else mesh_of_items()
-    level = spec.levels[-1]
-    tried = (
-        step_programs(objects_of(spec, level, choice), choice.partition, mesh).program.num_bytes
-        for choice in reversed(choices_at(spec, level))
-    )
-    return next((found for found in tried if found), 0)
-
-
 def _items_line(job: Job, done: Collection[int]) -> str:
     varied = " x ".join(f"{name} ({len(values)})" for name, values in job.axes.items())
     line = f"{_count(len(job.items))}{f', {varied}' if varied else ''}"
@@ -266,7 +222,12 @@ def _cost_lines(rounds: Mapping[Spec, Rounds], trials: Mapping[Any, Trial | None
     measured = list(dict.fromkeys(known.values()))
     most = max(measured, key=lambda trial: trial.num_bytes)
     setup = max(trial.setup_seconds for trial in measured)
-    limit = memory_limit(jax.local_devices()[0])
+    limit = limit_of(next(iter(known)))
+    is_of_run = most.shape in {spec.levels[-1].shape for spec in known}
+    memory = (
+        f"memory: {amount(most.num_bytes)} of the {amount(limit)} free on each device, by XLA's analysis "
+        f"at {_pixels(most.shape)}"
+    )
     return [
         f"programs: {len(programs)} to compile; the first took {setup:.1f} s, or was found in the cache",
         *(
@@ -274,8 +235,7 @@ def _cost_lines(rounds: Mapping[Spec, Rounds], trials: Mapping[Any, Trial | None
             f"{_pixels(trial.shape)}"
             for trial in measured
         ),
-        f"memory: {amount(most.num_bytes)} of the {amount(limit)} free on each device, by XLA's analysis "
-        f"at {_pixels(most.shape)}",
+        *([memory] if is_of_run else []),
         f"time: about {_duration(seconds)} for the steps, without compiling, scaled from those measured",
     ]
 

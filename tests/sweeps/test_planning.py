@@ -13,7 +13,7 @@ from jax.sharding import AxisType, Mesh
 from jax_nst import Config, Grid, Halving, save_image
 from jax_nst.runtime.memory import amount
 from jax_nst.runtime.platform import current_platform
-from jax_nst.sweeps import planning
+from jax_nst.sweeps import trials
 from jax_nst.sweeps.folder import run_in_folder
 from jax_nst.sweeps.inputs import agreed_sources
 from jax_nst.sweeps.job import make_job
@@ -95,7 +95,7 @@ def test_nothing_is_written_and_what_is_done_is_left_out(files, tmp_path, monkey
 
 
 def test_a_step_that_takes_long_is_still_timed(files, monkeypatch):
-    monkeypatch.setattr(planning, "_SECONDS", 0.0)
+    monkeypatch.setattr(trials, "_SECONDS", 0.0)
     job = make_job(files[:1], files[1:2], Grid(), dataclasses.replace(CONFIG, optimizer="adam"))
     assert [line.partition(":")[0] for line in plan(job, batch=1).lines[-4:-2]] == ["memory", "time"]
 

@@ -1,0 +1,113 @@
+"""Trials of a plan: a few steps, timed as the run makes them."""
+
+import dataclasses
+import math
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from jax_nst.sweeps.costs import Trial
+from jax_nst.sweeps.grid import GridItem
+from jax_nst.sweeps.sweeping import group_by_spec, run_sweep
+from jax_nst.transfer.choices import Choice
+from jax_nst.transfer.engine import Hooks
+from jax_nst.transfer.network import Network
+from jax_nst.transfer.outcome import Progress
+from jax_nst.transfer.pictures import Source
+from jax_nst.transfer.plan import choices_at, estimates, objects_of
+from jax_nst.transfer.programs import mesh_of_items, step_programs
+from jax_nst.transfer.spec import Spec
+
+_STEPS, _SECONDS, _PIXELS = 20, 2.0, 2**21
+"""Of a trial, at most; the pixels are those of one picture."""
+
+
+def try_batch(
+    network: Network,
+    contents: Sequence[Source],
+    styles: Sequence[Source],
+    items: Sequence[GridItem],
+    todo: Sequence[int],
+    spec: Spec,
+    batch: int | None,
+) -> Trial | None:
+    """Runs the first batch of a group for a few steps at the full size.
+
+    Batches are as large as all `items` of the group make them, whatever is left `todo`.
+
+    Args:
+      network: the extractor with its params.
+      contents: all that items name.
+      styles: all that items name.
+      items: of the group.
+      todo: places of those that are not done.
+      spec: of the group.
+      batch: how many at once; see `forecast`.
+
+    Returns:
+      What was measured; None if none of the batch can be run.
+    """
+    quick = [
+        item._replace(config=dataclasses.replace(item.config, steps=_STEPS, scales=1)) for item in items
+    ]
+
+    def is_enough(progress: Progress) -> bool:
+        seconds = (entries[-1]["seconds"] for entries in progress.entries.values())
+        return progress.level_step > 0 and max(seconds) > _SECONDS
+
+    began = time.perf_counter()
+    pictures = network, contents, styles, quick
+    options: Any = {"platform": spec.platform, "batch": batch, "hooks": Hooks(is_enough)}
+    for _, outcomes, slots in run_sweep(*pictures, todo=todo, **options):
+        seconds = next((outcome.traces[-1].seconds for outcome in outcomes if outcome.traces), np.empty(0))
+        if len(seconds) > 1:
+            setup = time.perf_counter() - began - float(seconds[-1])
+            step = float(seconds[-1] - seconds[0]) / (len(seconds) - 1)
+            return Trial(spec.levels[-1].shape, slots, step, setup, _num_bytes(spec, batch))
+    return None
+
+
+def try_picture(
+    network: Network,
+    contents: Sequence[Source],
+    styles: Sequence[Source],
+    item: GridItem,
+    spec: Spec,
+    choice: Choice,
+) -> Trial | None:
+    """Runs one picture for a few steps, a large one at a smaller size.
+
+    Args:
+      network: as `try_batch`, and so the next two.
+      contents: the same.
+      styles: the same.
+      item: of the picture.
+      spec: of the picture.
+      choice: how its last level is expected to be computed.
+
+    Returns:
+      What was measured; None if it cannot be run.
+    """
+    shape = spec.levels[-1].shape
+    share = math.sqrt(_PIXELS / math.prod(shape))
+    if share >= 1:
+        return try_batch(network, contents, styles, [item], [0], spec, 1)
+    small = item._replace(config=dataclasses.replace(item.config, size=int(share * max(shape))))
+    groups, resolved, _ = group_by_spec(network, contents, [small], spec.platform)
+    ((tried, _),) = groups.items()
+    trial = try_batch(network, contents, styles, [small], [0], tried, 1)
+    expected = estimates(network, tried, contents, styles, resolved[0])[-1].choice
+    return trial and trial._replace(slowdown=choice.time / expected.time)
+
+
+def _num_bytes(spec: Spec, batch: int | None) -> int:
+    """Of the program that a trial has compiled."""
+    mesh = None if batch == 1 else mesh_of_items()
+    level = spec.levels[-1]
+    tried = (
+        step_programs(objects_of(spec, level, choice), choice.partition, mesh).program.num_bytes
+        for choice in reversed(choices_at(spec, level))
+    )
+    return next((found for found in tried if found), 0)
