@@ -205,7 +205,7 @@ class Store:
             "snapshot": snapshot,
         }
         num_bytes = sum(getattr(leaf, "nbytes", 8) for leaf in jax.tree.leaves(tree))
-        in_background = available_memory() > _SPARE * num_bytes
+        in_background = available_memory() > _SPARE * num_bytes and now.spare > num_bytes
         if in_background:
             # A copy, since the next step is given these arrays for its results.
             tree = jax.tree.map(lambda leaf: np.array(leaf), tree)

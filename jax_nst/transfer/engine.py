@@ -1,6 +1,7 @@
 """The engine: paints the items of one batch, level by level. One picture is a batch of one."""
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -198,7 +199,12 @@ def _set_up(
                 failures[slot[0]] = failed(slot[0], error, spec.loss_names)
         prepared.append(made)
     now = now._replace(
-        failures=failures, choice=plan.choice.name, layout=plan.layout, used=used, finish=finish
+        failures=failures,
+        choice=plan.choice.name,
+        layout=plan.layout,
+        used=used,
+        finish=finish,
+        spare=plan.limit - plan.num_bytes if spec.platform.name == "cpu" else math.inf,
     )
     if not used and jax.process_count() == 1:
         return now._replace(state=None, starts={}), plan, ()

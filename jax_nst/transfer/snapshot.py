@@ -1,5 +1,6 @@
 """All that a run is between two chunks of steps; the outcomes and the progress follow from it."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -47,6 +48,8 @@ class Snapshot(NamedTuple):
     """Item -> what makes the picture that leaves the run, see `Preparation.finish`."""
     state: RunState | None = None
     """None before the level is set up."""
+    spare: float = math.inf
+    """Bytes of main memory that the steps leave of what the run may take."""
     told: int = 0
     """Evaluations of this level before the last chunk, which callbacks know already."""
 

@@ -18,7 +18,7 @@ from conftest import ROOT, picture
 from jax_nst import Checkpoint, Config, Status, stylize
 from jax_nst.transfer import checkpoint as checkpoint_module
 from jax_nst.transfer import transfer as transfer_module
-from jax_nst.transfer.checkpoint import NAME, CheckpointError, read_checkpoint
+from jax_nst.transfer.checkpoint import NAME, CheckpointError, Store, read_checkpoint
 
 WAVELET = Config(
     features="wavelet",
@@ -229,6 +229,20 @@ def test_where_memory_is_short_the_state_is_saved_without_a_copy(monkeypatch):
     config = dataclasses.replace(WAVELET, save_every=1)
     paint(config, stop_at=9, every=0.0)
     assert_equal(paint(config, every=0.0), paint(config, folder=None))
+
+
+@pytest.mark.parametrize("spare", [0, float("inf")])
+def test_a_copy_of_the_state_keeps_within_what_the_steps_leave(monkeypatch, spare):
+    keep, are_waited_for = Store.keep, []
+
+    def keep_with(store, now, ends):
+        assert 0 < now.spare < float("inf")  # on a CPU it is known
+        keep(store, now._replace(spare=spare), ends)
+        are_waited_for.append(store._thread is None)
+
+    monkeypatch.setattr(Store, "keep", keep_with)
+    paint(dataclasses.replace(WAVELET, save_every=1), every=0.0)
+    assert all(are_waited_for) == (spare == 0)
 
 
 def test_a_full_disk_is_told_once_and_ends_nothing(monkeypatch):
