@@ -89,7 +89,7 @@ def forecast(
     lines = [_items_line(job, done), *_sizes_lines(left), *_halving_lines(rounds, halving)]
     lines += _cost_lines(rounds, trials)
     if ways:
-        lines += choice_lines(ways, limit_of(next(iter(left))))
+        lines += choice_lines(ways)
     return Forecast(lines, [f"{text} ({_count(len(items))})" for text, items in problems.items()])
 
 

@@ -97,8 +97,8 @@ def try_picture(
     small = item._replace(config=dataclasses.replace(item.config, size=int(share * max(shape))))
     groups, resolved, _ = group_by_spec(network, contents, [small], spec.platform)
     ((tried, _),) = groups.items()
-    trial = try_batch(network, contents, styles, [small], [0], tried, 1)
     expected = estimates(network, tried, contents, styles, resolved[0])[-1].choice
+    trial = try_batch(network, contents, styles, [small], [0], tried, 1)
     return trial and trial._replace(slowdown=choice.time / expected.time)
 
 

@@ -64,7 +64,13 @@ class Estimate(NamedTuple):
 
     choice: Choice
     num_bytes: int
-    fits: bool
+    limit: int
+    """Bytes that it may take."""
+
+    @property
+    def fits(self) -> bool:
+        """Whether it is expected to."""
+        return self.num_bytes <= self.limit
 
 
 def estimates(
@@ -84,7 +90,7 @@ def estimates(
     for choice in choices_at(spec, level, num_devices):
         num_bytes = bytes_at(choice)
         if not found or num_bytes < found[-1].num_bytes:
-            found.append(Estimate(choice, num_bytes, num_bytes <= limit))
+            found.append(Estimate(choice, num_bytes, limit))
         if found[-1].fits:
             break
     return found

@@ -30,10 +30,10 @@ def plan_line(plan: Plan) -> str:
     return f"{width} x {height}, {in_words(plan.choice)}, {memory}{where}{time}"
 
 
-def choice_lines(estimates: Sequence[Estimate], limit: int) -> list[str]:
+def choice_lines(estimates: Sequence[Estimate]) -> list[str]:
     """A line for each choice, the fastest first, and which one the run would take."""
     lines = [
-        f"  {in_words(choice)}: about {amount(num_bytes)}{'' if fits else ', too much'}"
-        for choice, num_bytes, fits in estimates
+        f"  {in_words(way.choice)}: about {amount(way.num_bytes)}{'' if way.fits else ', too much'}"
+        for way in estimates
     ]
-    return [f"ways to compute it, the fastest first, with {amount(limit)} of memory:", *lines]
+    return [f"ways to compute it, the fastest first, with {amount(estimates[0].limit)} of memory:", *lines]

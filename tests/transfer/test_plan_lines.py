@@ -57,10 +57,9 @@ def test_the_line_of_a_plan_for_several_devices():
 def test_the_lines_of_choices():
     lines = choice_lines(
         [
-            Estimate(choice("none", Partition()), 2**31, False),
-            Estimate(choice("tiles of 256", Partition(tile_size=256)), 12 * 2**20, True),
-        ],
-        2**30,
+            Estimate(choice("none", Partition()), 2**31, 2**30),
+            Estimate(choice("tiles of 256", Partition(tile_size=256)), 12 * 2**20, 2**30),
+        ]
     )
     assert lines == [
         "ways to compute it, the fastest first, with 1.0 GB of memory:",
