@@ -25,7 +25,8 @@ from jax_nst.transfer.layout import Sharded
 from jax_nst.transfer.network import Network
 from jax_nst.transfer.pictures import Source
 from jax_nst.transfer.plan import objects_of, state_of
-from jax_nst.transfer.programs import ITEMS, step_programs
+from jax_nst.transfer.programs import step_programs
+from jax_nst.transfer.rows import ITEMS
 from jax_nst.transfer.spec import learning_rate_of, resolve, resolve_level_weights
 from jax_nst.transfer.target_programs import target_programs
 from jax_nst.transfer.targets import Preparation
@@ -50,7 +51,7 @@ class Case:
       remat: one of `partition.REMATS`.
       tile_size: largest side of tiles in pixels; 0: the picture is computed whole.
       num_pairs: that L-BFGS remembers; 0 for as many as usual.
-      items: in a batch; 0 is one picture without a batch.
+      items: in a batch; 0 is one picture without a batch. With `rows`, as many groups of chips.
       count: of chips, which share the items.
     """
 
@@ -191,12 +192,11 @@ def lower(case: Case, devices: tuple[Any, ...]) -> tuple[Any, Any]:
         if programs.rows is None:
             arguments = _on(devices[0], (state, *arguments))
         else:
-            state, arguments = programs.rows.abstract(state, arguments)
-            arguments = (state, *arguments)
+            arguments = (programs.rows.abstract(state), *programs.rows.copies(arguments))
         return programs.program.lower(*arguments), arguments
-    mesh = _mesh(devices, ITEMS)
+    mesh = _mesh(devices, *((ITEMS, ROWS) if case.program == "rows" else (ITEMS,)), groups=case.items)
     programs = step_programs(objects_of(spec, level), Partition(case.remat), mesh)
-    per_device = -(-case.items // case.count)
+    per_device = -(-case.items // mesh.shape[ITEMS])
     layout = Sharded(mesh, programs, (content, style), controls, level.shape, per_device, 1, 1)
     whole = NamedSharding(mesh, P())
     steps = [jax.ShapeDtypeStruct((), jnp.int32, sharding=whole) for _ in count]
@@ -204,8 +204,10 @@ def lower(case: Case, devices: tuple[Any, ...]) -> tuple[Any, Any]:
     return programs.program.lower(*arguments), arguments
 
 
-def _mesh(devices: tuple[Any, ...], axis: str) -> Mesh:
-    return Mesh(np.array(devices), (axis,), axis_types=(AxisType.Auto,))
+def _mesh(devices: tuple[Any, ...], *axes: str, groups: int = 1) -> Mesh:
+    """All devices along one axis; those of two axes are in groups."""
+    shape = (len(devices),) if len(axes) == 1 else (groups, -1)
+    return Mesh(np.array(devices).reshape(shape), axes, axis_types=(AxisType.Auto,) * len(axes))
 
 
 def _network(case: Case) -> Network:

@@ -121,6 +121,15 @@ def test_rows_on_four_chips_exchange_borders_sums_and_pictures_but_no_features(h
     assert 0 < facts["gathered"] <= 3 * 64 * 64
 
 
+def test_of_two_pictures_on_four_chips_two_share_the_rows_of_each():
+    """They exchange the same as two chips with one picture."""
+    facts = found("v5e", program="rows", items=2, count=4)
+    assert set(facts["collectives"]) <= {"collective-permute", "all-reduce", "all-gather"}
+    assert 0 < facts["collectives"]["collective-permute"] <= 40
+    assert facts["collectives"]["all-reduce"] <= 8
+    assert 0 < facts["gathered"] <= 3 * 64 * 64
+
+
 @pytest.mark.parametrize("chip", ["v5e", "H100"])
 def test_tiles_on_four_chips_exchange_sums_and_pictures_only(chip):
     """Each chip has a fourth of the tiles, and adds its gradient to those of the others."""

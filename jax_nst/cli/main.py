@@ -228,7 +228,7 @@ def transfer(values: Mapping[str, Any], job: Job) -> int:
         hooks = Hooks(
             callback,
             on_compile=lambda size: show_compiling(bar.bar, size),
-            on_plan=lambda plan: None if quiet else tell(f"plan: {plan_line(plan)}"),
+            on_plan=lambda plan: None if quiet or plan.is_usual else tell(f"plan: {plan_line(plan)}"),
             stop=(lambda: bool(interrupted)) if alone else None,
         )
         options: Any = {"config": config, "blend": item.shares, "hooks": hooks, "store": store}

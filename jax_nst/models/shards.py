@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import AbstractMesh, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jax_nst.models.extractor import Extractor, Features, Params, Stage
@@ -22,6 +22,12 @@ from jax_nst.models.partition import Reduce, num_rematerialised, recomputed, sum
 
 ROWS = "rows"
 """Name of the mesh axis over which the rows of a picture are shared."""
+
+
+def mesh_within(mesh: Mesh) -> Mesh | AbstractMesh:
+    """The mesh as it is within a `shard_map` over its other axes, if there is one around."""
+    around = jax.sharding.get_abstract_mesh()
+    return mesh if around.empty else around
 
 
 class Share(NamedTuple):
@@ -156,16 +162,17 @@ def reduce_over_rows(
         return jax.tree.map(lambda x: jnp.asarray(x)[None], sums), kept
 
     # The sums are added up outside, where the gradient of the addition takes no communication.
+    around = mesh_within(mesh)
     shared = jax.shard_map(
         of_device,
-        mesh=mesh,
+        mesh=around,
         in_specs=(P(), P(ROWS), P()),
         out_specs=P(ROWS),
         axis_names={ROWS},
         check_vma=False,
     )
     # On all devices, and so is the gradient, which is gathered here.
-    pixels = jax.lax.with_sharding_constraint(pixels, NamedSharding(mesh, P()))
+    pixels = jax.lax.with_sharding_constraint(pixels, NamedSharding(around, P()))
     padded = jnp.pad(pixels, ((0, rows * num_devices - len(pixels)), (0, 0), (0, 0)))
     sums, kept = shared(params, padded, arguments)
     sums = jax.tree.map(lambda x: jnp.sum(x, axis=0), sums)
@@ -191,7 +198,7 @@ def sum_over_shared_tiles(
 
     shared = jax.shard_map(
         of_device,
-        mesh=mesh,
+        mesh=mesh_within(mesh),
         in_specs=(P(ROWS), P()),
         out_specs=P(ROWS),
         axis_names={ROWS},

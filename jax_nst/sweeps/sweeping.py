@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -22,11 +23,18 @@ from jax_nst.transfer.config import Config
 from jax_nst.transfer.item import Item, make_item
 from jax_nst.transfer.layout import OnePicture
 from jax_nst.transfer.masks import Regions
+from jax_nst.transfer.meshes import count_groups, mesh_of_batch, mesh_of_items
 from jax_nst.transfer.network import Network, adapted, extractor_of
 from jax_nst.transfer.outcome import Outcome, failed
 from jax_nst.transfer.pictures import Source
-from jax_nst.transfer.plan import Plan, check_state_fits, mesh_of_picture, plan_many, plan_one
-from jax_nst.transfer.programs import mesh_of_items, on_all_devices, state_shapes
+from jax_nst.transfer.plan import (
+    Plan,
+    check_state_fits,
+    plan_many,
+    plan_one,
+    state_of,
+)
+from jax_nst.transfer.programs import on_all_devices
 from jax_nst.transfer.snapshot import Snapshot
 from jax_nst.transfer.spec import Level, Spec, regions_of, resolve
 from jax_nst.transfer.targets import Preparation
@@ -164,12 +172,12 @@ def _begin(work: _Work, plans: Mapping[Level, Plan]) -> Snapshot | None:
     if work.saved is None:
         return None
 
-    def state_of(level: int) -> State:
+    def state_at(level: int) -> State:
         plan = plans[work.spec.levels[level]]
         batch = () if isinstance(plan.layout, OnePicture) else (plan.layout.size,)
-        return state_shapes(plan.init, plan.level.shape, *batch)
+        return state_of(work.spec, plan.level, plan.choice, *batch)
 
-    return work.saved.snapshot(work.spec.loss_names, state_of)
+    return work.saved.snapshot(work.spec.loss_names, state_at)
 
 
 def group_by_spec(
@@ -219,13 +227,14 @@ def _plan_levels(
     A batch that was saved is compiled as it was, since anything else could change bits. The params of
     `everywhere` are on all devices.
     """
-    spec, saved = work.spec, work.saved
+    spec, saved, num_devices = work.spec, work.saved, jax.device_count()
     check_state_fits(spec)
     if saved:
+        num_groups = math.gcd(saved.batch["slots"], num_devices)
         one_by_one = not saved.batch["is_batched"]
     else:
-        alone = batch == 1 or (batch is None and _share_rows(network, spec, len(work.group)))
-        one_by_one = alone and jax.process_count() == 1
+        num_groups = num_devices if batch else count_groups(network, spec, len(work.group))
+        one_by_one = jax.process_count() == 1 and (batch == 1 or num_groups == 1 < num_devices)
     items = [resolved[number] for number in work.group]
     choices = saved.choices(spec) if saved else {}
     slots = saved.batch["slots"] if saved else None
@@ -236,13 +245,9 @@ def _plan_levels(
         if one_by_one:
             plans[level] = plan_one(network, of_level, level, made, items[0])
         else:
+            if num_groups < num_devices:
+                mesh = mesh_of_batch(network, level, num_groups)
             options: Any = {"mesh": mesh, "items": items, "batch": batch, "slots": slots}
             plans[level] = plan_many(everywhere, of_level, level, made, **options)
         slots = plans[level].layout.size
     return plans
-
-
-def _share_rows(network: Network, spec: Spec, num_items: int) -> bool:
-    """Whether more devices are at work if they share each picture than if each has pictures of its own."""
-    mesh = mesh_of_picture(network, spec, spec.levels[-1])
-    return mesh is not None and mesh.size > num_items

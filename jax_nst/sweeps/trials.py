@@ -16,8 +16,7 @@ from jax_nst.transfer.engine import Hooks
 from jax_nst.transfer.network import Network
 from jax_nst.transfer.outcome import Progress
 from jax_nst.transfer.pictures import Source
-from jax_nst.transfer.plan import choices_at, estimates, objects_of
-from jax_nst.transfer.programs import mesh_of_items, step_programs
+from jax_nst.transfer.plan import Plan, estimates
 from jax_nst.transfer.spec import Spec
 
 _STEPS, _SECONDS, _PIXELS = 20, 2.0, 2**21
@@ -59,13 +58,15 @@ def try_batch(
 
     began = time.perf_counter()
     pictures = network, contents, styles, quick
-    options: Any = {"platform": spec.platform, "batch": batch, "hooks": Hooks(is_enough)}
+    plans: list[Plan] = []
+    hooks = Hooks(is_enough, on_plan=plans.append)
+    options: Any = {"platform": spec.platform, "batch": batch, "hooks": hooks}
     for _, outcomes, slots in run_sweep(*pictures, todo=todo, **options):
         seconds = next((outcome.traces[-1].seconds for outcome in outcomes if outcome.traces), np.empty(0))
         if len(seconds) > 1:
             setup = time.perf_counter() - began - float(seconds[-1])
             step = float(seconds[-1] - seconds[0]) / (len(seconds) - 1)
-            return Trial(spec.levels[-1].shape, slots, step, setup, _num_bytes(spec, batch))
+            return Trial(spec.levels[-1].shape, slots, step, setup, plans[-1].num_bytes)
     return None
 
 
@@ -100,14 +101,3 @@ def try_picture(
     expected = estimates(network, tried, contents, styles, resolved[0])[-1].choice
     trial = try_batch(network, contents, styles, [small], [0], tried, 1)
     return trial and trial._replace(slowdown=choice.time / expected.time)
-
-
-def _num_bytes(spec: Spec, batch: int | None) -> int:
-    """Of the program that a trial has compiled."""
-    mesh = None if batch == 1 else mesh_of_items()
-    level = spec.levels[-1]
-    tried = (
-        step_programs(objects_of(spec, level, choice), choice.partition, mesh).program.num_bytes
-        for choice in reversed(choices_at(spec, level))
-    )
-    return next((found for found in tried if found), 0)

@@ -49,7 +49,7 @@ class Hooks(NamedTuple):
     on_compile: Callable[[int], None] = lambda size: None
     """Told the longer side in pixels of a level before it is compiled."""
     on_plan: Callable[[Plan], None] = lambda plan: None
-    """Told the plan of a level that is not computed in the most wanted way, before its first step."""
+    """Told the plan of each level before its first step."""
     stop: Callable[[], bool] | None = None
     """Asked now and then during what takes long, such as compiling: a true answer ends the run."""
 
@@ -184,8 +184,8 @@ def _set_up(
 ) -> tuple[Snapshot, Plan, tuple[Any, ...]]:
     """The snapshot with its items in their slots, the plan of the level, and arguments of its loop."""
     plan = plan_for(spec.levels[now.level])
-    if plan.choice.name != spec.choices[0].name:
-        hooks.on_plan(plan._replace(seconds=_seconds_a_step(now, plan)))
+    is_usual = plan.choice.name == spec.choices[0].name
+    hooks.on_plan(plan._replace(seconds=_seconds_a_step(now, plan), is_usual=is_usual))
     plan.preparation.forget(but={item.pixels_key for _, item in batch})
     prepared, used, finish, failures = [], {}, {}, dict(now.failures)
     # Items that have failed keep their slots, which all processes must agree on.

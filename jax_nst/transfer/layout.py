@@ -13,7 +13,7 @@ from jax_nst.optim import Controls, State, to_pixels
 from jax_nst.transfer.by_shape import ByShape
 from jax_nst.transfer.item import Item, Prepared
 from jax_nst.transfer.programs import StepPrograms, Tables, state_shapes
-from jax_nst.transfer.rows import Rows
+from jax_nst.transfer.rows import ITEMS, Rows
 
 _pixels_of = ByShape(to_pixels, {})
 
@@ -102,9 +102,10 @@ class OnePicture(NamedTuple):
 
 
 class Sharded(NamedTuple):
-    """Many pictures: as many slots on each device of a mesh."""
+    """Many pictures: as many slots on each device of a mesh, or on each group that shares rows."""
 
     mesh: Mesh
+    """Of the axis `ITEMS`; where there are groups, `ROWS` is the second."""
     programs: StepPrograms
     targets: tuple[Targets, Targets]
     """Shapes of the targets of one item: of its content, of its style."""
@@ -113,6 +114,7 @@ class Sharded(NamedTuple):
     shape: tuple[int, int]
     """(height, width) of the pictures."""
     slots_per_device: int
+    """Or per group, and so the next two."""
     content_rows: int
     """Rows for contents in the table of each device."""
     style_rows: int
@@ -121,13 +123,14 @@ class Sharded(NamedTuple):
     @property
     def size(self) -> int:
         """Items in a batch."""
-        return self.slots_per_device * self.mesh.devices.size
+        return self.slots_per_device * self.mesh.shape[ITEMS]
 
     def slots(self, batch: Sequence[Numbered]) -> list[Numbered | None]:
         """The item in each slot on the devices of this process; None for an empty slot."""
         padded = [*batch, *(None,) * (self.size - len(batch))]
         on_devices = in_batches(padded, self.slots_per_device)
-        here = [device.process_index == jax.process_index() for device in self.mesh.devices]
+        firsts = self.mesh.devices.reshape(self.mesh.shape[ITEMS], -1)[:, 0]
+        here = [device.process_index == jax.process_index() for device in firsts]
         return [item for items, is_here in zip(on_devices, here, strict=True) if is_here for item in items]
 
     def place(self, prepared: Sequence[tuple[Item, Prepared] | None]) -> tuple[Any, Any, Controls]:
@@ -144,11 +147,13 @@ class Sharded(NamedTuple):
     def restore(self, state: State) -> State:
         """A state from the host, sharded over the devices."""
         assert self.programs.shardings is not None
+        if self.programs.rows is not None:
+            return self.programs.rows.restore(state)
         return jax.tree.map(jax.device_put, state, self.programs.shardings[0])
 
     def fetch(self, state: State) -> State:
-        """As it is."""
-        return state
+        """As it is, but for one whose rows are shared."""
+        return state if self.programs.rows is None else self.programs.rows.fetch(state)
 
     def losses(self, block: jax.Array) -> np.ndarray:
         """`[steps, slots, names]`."""
@@ -163,7 +168,8 @@ class Sharded(NamedTuple):
 
     def abstract(self, params: Any) -> tuple[Any, ...]:
         """States, params, tables and controls of a batch, as shapes."""
-        num_devices, num_items = self.mesh.devices.size, self.size
+        num_groups, num_items = self.mesh.shape[ITEMS], self.size
+        init = self.programs.init if self.programs.rows is None else self.programs.rows.init
 
         def rows(tree: Any, count: int) -> Any:
             return jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *np.shape(x)), x.dtype), tree)
@@ -171,17 +177,17 @@ class Sharded(NamedTuple):
         row: Any = jax.ShapeDtypeStruct((num_items,), jnp.int32)
         content, style = self.targets
         tables = Tables(
-            rows(content, num_devices * self.content_rows),
-            rows(style, num_devices * self.style_rows),
+            rows(content, num_groups * self.content_rows),
+            rows(style, num_groups * self.style_rows),
             row,
             row,
         )
-        state = state_shapes(self.programs.init, self.shape, num_items)
-        return with_shardings(
+        state, *arguments = with_shardings(
             lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
-            (state, params, tables, rows(self.controls, num_items)),
+            (state_shapes(init, self.shape, num_items), params, tables, rows(self.controls, num_items)),
             self.programs.shardings,
         )
+        return state if self.programs.rows is None else self.programs.rows.abstract(state), *arguments
 
     def _fill(self, prepared: Sequence[tuple[Item, Prepared] | None]) -> tuple[Any, Tables, Any]:
         """Starts, tables and controls of one device; an empty slot is grey with zero weights."""
@@ -249,5 +255,6 @@ def _local(x: jax.Array, axis: int) -> np.ndarray:
     """The part of an array that lies on the devices of this process, in order along the axis."""
     if x.is_fully_addressable:
         return np.asarray(x)
-    shards = sorted(x.addressable_shards, key=lambda shard: shard.index[axis].start or 0)
-    return np.concatenate([np.asarray(shard.data) for shard in shards], axis)
+    # Each once, where a group of devices has copies.
+    shards = {shard.index[axis].start or 0: shard for shard in x.addressable_shards}
+    return np.concatenate([np.asarray(shards[start].data) for start in sorted(shards)], axis)

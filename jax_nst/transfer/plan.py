@@ -27,10 +27,18 @@ from jax_nst.transfer.choices import Choice
 from jax_nst.transfer.estimate import estimate_of
 from jax_nst.transfer.item import Item
 from jax_nst.transfer.layout import Layout, OnePicture, Sharded, rows_needed
+from jax_nst.transfer.meshes import mesh_of_picture
 from jax_nst.transfer.network import Network
 from jax_nst.transfer.pictures import Source
-from jax_nst.transfer.programs import Advance, Objects, on_all_devices, state_shapes, step_programs
-from jax_nst.transfer.rows import mesh_of_rows
+from jax_nst.transfer.programs import (
+    Advance,
+    Objects,
+    of_batch,
+    on_all_devices,
+    state_shapes,
+    step_programs,
+)
+from jax_nst.transfer.rows import ITEMS
 from jax_nst.transfer.spec import Level, Spec
 from jax_nst.transfer.targets import Preparation
 
@@ -57,6 +65,8 @@ class Plan(NamedTuple):
     """Bytes that it may take of a device."""
     seconds: float | None = None
     """That a step is expected to take, if it is known."""
+    is_usual: bool = True
+    """Whether the level is computed in the most wanted way."""
 
 
 class Estimate(NamedTuple):
@@ -123,7 +133,7 @@ def plan_one(network: Network, spec: Spec, level: Level, preparation: Preparatio
         programs = step_programs(objects_of(spec, level, choice), choice.partition, shared)
         state, arguments = state_of(spec, level, choice), (network.params, targets, item.controls(level))
         if programs.rows is not None:
-            state, arguments = programs.rows.abstract(state, arguments)
+            state, arguments = programs.rows.abstract(state), programs.rows.copies(arguments)
         advance, num_bytes = programs.compile_advance(state, *arguments)
         plan = Plan(
             level,
@@ -145,14 +155,6 @@ def plan_one(network: Network, spec: Spec, level: Level, preparation: Preparatio
         choices.sort(key=lambda choice: choice.partition.tile_size is not None)
     with _size_that_fits(level):
         return first_that_fits(choices, make, limit, guess)
-
-
-def mesh_of_picture(network: Network, spec: Spec, level: Level) -> Mesh | None:
-    """The devices that share the rows of one picture; None if one has them all."""
-    if not spec.platform.shares_rows:
-        return None
-    layers = network_layers(level.terms)
-    return mesh_of_rows(network.extractor, network.params, level.shape, layers) if layers else None
 
 
 @contextlib.contextmanager
@@ -272,11 +274,11 @@ def plan_many(
     """Chooses how many items make a batch, and compiles.
 
     Args:
-      network: its params are on all devices.
+      network: its params may be on all devices already.
       spec: of all the items.
       level: of the spec.
       preparation: of this level.
-      mesh: of all devices, with the one axis `ITEMS`.
+      mesh: of all devices, with the axis `ITEMS`, or of groups of them, see `mesh_of_groups`.
       items: all that there are of this spec, in order.
       batch: how many at once; None for as many as fit, or on a CPU for what is fastest.
       slots: exactly so many at once, whatever `batch` says: those of another level or of an earlier run.
@@ -286,7 +288,9 @@ def plan_many(
     Raises:
       OutOfMemoryError: they do not fit even so.
     """
-    num_devices = mesh.devices.size
+    num_groups = mesh.shape[ITEMS]
+    sharing = mesh.size // num_groups
+    network = network._replace(params=on_all_devices(network.params, mesh))
     targets = preparation.abstract(spec.num_regions)
     limit = limit_of(spec, mesh.local_devices[0])
     fastest = max(1, spec.extractor.cpu_pixels // math.prod(level.shape))
@@ -302,12 +306,12 @@ def plan_many(
             arguments = layout(per_device).abstract(network.params)
             return programs.compile_advance(*arguments)
 
-        wanted = batch or (len(items) if spec.platform.fill_memory else num_devices * fastest)
-        per_device = slots // num_devices if slots else evenly(len(items), wanted, num_devices)
+        wanted = batch or (len(items) if spec.platform.fill_memory else num_groups * fastest)
+        per_device = slots // num_groups if slots else evenly(len(items), wanted, num_groups)
         if batch is None and slots is None:
             guess = limit // max(1, _bytes_of_one(network, spec, level))
             per_device = largest_that_fits(per_device, limit, lambda count: compile_(count)[1], guess)
-            per_device = evenly(len(items), per_device * num_devices, num_devices)
+            per_device = evenly(len(items), per_device * num_groups, num_groups)
         advance, num_bytes = compile_(per_device)
         plan = Plan(
             level,
@@ -323,8 +327,8 @@ def plan_many(
         return plan, num_bytes
 
     # Smaller batches before anything is computed in another way.
-    guess = _guess(network, spec, level, {**targets[0], **targets[1]}, items[0], limit)
-    return first_that_fits(choices_at(spec, level), make, limit, guess)
+    guess = _guess(network, spec, level, {**targets[0], **targets[1]}, items[0], limit, sharing)
+    return first_that_fits(choices_at(spec, level, sharing), make, limit, guess)
 
 
 def evenly(num_items: int, most: int, num_devices: int) -> int:
@@ -350,10 +354,10 @@ def is_tight(network: Network, spec: Spec, level: Level, limit: int | None = Non
     return needed > _TIGHT * (limit_of(spec) if limit is None else limit)
 
 
-def state_of(spec: Spec, level: Level, choice: Choice) -> Any:
-    """The state of one picture of a level, as shapes."""
+def state_of(spec: Spec, level: Level, choice: Choice, *batch: int) -> Any:
+    """The state of one picture of a level, or of a batch of so many, as shapes."""
     init, _ = make_move(choice.optimizer)
-    return state_shapes(init, level.shape)
+    return state_shapes(of_batch(init) if batch else init, level.shape, *batch)
 
 
 def _bytes_of_one(network: Network, spec: Spec, level: Level) -> int:

@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.core
 import jax.numpy as jnp
-import numpy as np
 import optax
-from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jax_nst.losses import Losses, Targets, Term, make_objective
@@ -24,7 +23,7 @@ from jax_nst.optim import Controls, State, Update, make_step
 from jax_nst.optim.step import make_move, share_counts
 from jax_nst.runtime.platform import Platform
 from jax_nst.transfer.by_shape import ByShape
-from jax_nst.transfer.rows import Rows
+from jax_nst.transfer.rows import ITEMS, Rows
 from jax_nst.transfer.tile_programs import (
     TilePrograms,
     compile_step,
@@ -36,9 +35,6 @@ from jax_nst.transfer.tile_programs import (
 
 MAX_CHUNK = 32
 """Upper bound on the steps of a chunk."""
-
-ITEMS = "items"
-"""Name of the mesh axis over which the items of a batch are sharded."""
 
 Advance = Callable[..., tuple[State, list[jax.Array]]]
 """`(state, params, targets, controls, count) -> (state, losses)`: `count` updates.
@@ -69,7 +65,7 @@ class StepPrograms(NamedTuple):
     shardings: tuple[Any, Any, Any, Any] | None = None
     """Of states, params, tables and controls; None for one picture."""
     rows: Rows | None = None
-    """Where the arrays of one picture are, if several devices share its rows."""
+    """Where the arrays of a state are, if several devices share the rows of a picture."""
 
 
 class Tables(NamedTuple):
@@ -97,57 +93,58 @@ def step_programs(
       mesh: None for one picture on one device. Of the one axis `ROWS`: one picture, whose rows the devices
         share. Of the one axis `ITEMS`: states, `Tables` and `Controls` have a leading axis, of items or of
         rows, as many on each device; a row is counted within its device. Each device works for itself:
-        nothing is exchanged.
+        nothing is exchanged. Of the axes `ITEMS` and `ROWS`: the same, with groups of devices, each of
+        which share the rows of their pictures.
     """
     names = [term.name for term in objects.terms]
     remat, tile_size = partition
     if mesh is None and tile_size is not None and _is_looped_on_host(objects):
         return _in_tiles_on_host(objects, tile_size)
-    rows_mesh = mesh if mesh is not None and ROWS in mesh.axis_names else None
+    axes = mesh.axis_names if mesh is not None else ()
     objective = make_objective(
         objects.extractor,
         objects.terms,
         remat=remat,
         tile_size=tile_size,
-        mesh=rows_mesh,
+        mesh=mesh if ROWS in axes else None,
         most_bands=objects.platform.most_bands,
     )
     init, update = make_step(objective, objects.optimizer)
     if mesh is None:
-        loop = _loop(objects.platform, update, names, lambda f, *_: f)
-        return StepPrograms(ByShape(init, {}), *loop)
-    if rows_mesh:
-        return _over_rows(objects.platform, init, update, names, Rows(rows_mesh, init))
-    axes = share_counts(state_shapes(init, (1, 1)))
-    init, update = _batched(init, update, axes)
+        return StepPrograms(ByShape(init, {}), *_loop(objects.platform, update, names, lambda f, *_: f))
+    if ITEMS in axes:
+        return _over_items(objects.platform, init, update, names, mesh)
+    rows = Rows(mesh, init)
+    init, update = rows.storing(init), rows.holding(update)
+    loop = _loop(objects.platform, update, names, lambda function, *_: rows.around(function))
+    return StepPrograms(ByShape(init, {}), *loop, rows=rows)
+
+
+def _over_items(
+    platform: Platform, init: Callable[[Any], State], update: Update, names: list[str], mesh: Mesh
+) -> StepPrograms:
+    """The programs of a batch; of one picture on each device, or on each group that shares its rows."""
+    counts = share_counts(state_shapes(init, (1, 1)))
+    init, update = _batched(init, update, counts)
+    rows = Rows(mesh, init) if ROWS in mesh.axis_names else None
+    if rows:
+        init, update = rows.storing(init), rows.holding(update)
     states = jax.tree.map(
-        lambda axis: P() if axis is None else P(ITEMS), axes, is_leaf=lambda axis: axis is None
+        lambda axis: P() if axis is None else P(ITEMS), counts, is_leaf=lambda axis: axis is None
     )
     specs = (states, P(), P(ITEMS), P(ITEMS))
-    on_mesh = functools.partial(jax.shard_map, mesh=mesh, check_vma=False)
+    on_mesh = functools.partial(jax.shard_map, mesh=mesh, axis_names={ITEMS}, check_vma=False)
 
     def shard(function: Callable[..., Any], *more: P) -> Callable[..., Any]:
-        return on_mesh(function, in_specs=(*specs, *more), out_specs=(states, P(None, ITEMS)))
+        around = rows.around(function) if rows else function
+        return on_mesh(around, in_specs=(*specs, *more), out_specs=(states, P(None, ITEMS)))
 
     return StepPrograms(
         ByShape(on_mesh(init, in_specs=P(ITEMS), out_specs=states), {}),
-        *_loop(objects.platform, update, names, shard),
+        *_loop(platform, update, names, shard),
         jax.tree.map(lambda spec: NamedSharding(mesh, spec), specs),
+        rows,
     )
-
-
-def _over_rows(
-    platform: Platform, init: Callable[[Any], State], update: Update, names: list[str], rows: Rows
-) -> StepPrograms:
-    """The programs of one picture whose rows several devices share."""
-
-    def update_held(state: State, *arguments: Any) -> Any:
-        state, info = update(state, *arguments)
-        return rows.held(state), info
-
-    held: Any = update_held
-    loop = _loop(platform, held, names, lambda function, *_: rows.around(function))
-    return StepPrograms(ByShape(lambda pixels: rows.stored(init(pixels)), {}), *loop, rows=rows)
 
 
 def state_shapes(init: Callable[[Any], State], shape: tuple[int, int], *batch: int) -> State:
@@ -155,9 +152,9 @@ def state_shapes(init: Callable[[Any], State], shape: tuple[int, int], *batch: i
     return jax.eval_shape(init, jax.ShapeDtypeStruct((*batch, *shape, 3), jnp.float32))
 
 
-def mesh_of_items() -> Mesh:
-    """All devices, with the one axis `ITEMS`."""
-    return Mesh(np.asarray(jax.devices()), (ITEMS,), axis_types=(AxisType.Auto,))
+def of_batch(init: Callable[[Any], State]) -> Callable[[Any], State]:
+    """`init` of the pictures of a batch, `[items, H, W, 3]`; counts of steps are the same for all."""
+    return jax.vmap(init, out_axes=share_counts(state_shapes(init, (1, 1))))
 
 
 def on_all_devices(params: Params, mesh: Mesh) -> Params:
@@ -181,7 +178,7 @@ def _batched(
         rows = tables.content_row, tables.style_row
         return mapped(states, params, tables, rows, Controls(*controls))
 
-    return jax.vmap(init, out_axes=axes), update_batch
+    return of_batch(init), update_batch
 
 
 @functools.lru_cache(maxsize=8)

@@ -21,7 +21,8 @@ from jax_nst.sweeps.planning import done_items, forecast
 from jax_nst.sweeps.sweeping import group_by_spec
 from jax_nst.transfer.network import load_network
 from jax_nst.transfer.plan import plan_many
-from jax_nst.transfer.programs import ITEMS, on_all_devices
+from jax_nst.transfer.programs import on_all_devices
+from jax_nst.transfer.rows import ITEMS
 from jax_nst.transfer.targets import Preparation
 
 CONFIG = Config(

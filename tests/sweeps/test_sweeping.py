@@ -14,7 +14,7 @@ from jax_nst.runtime.platform import CPU, current_platform
 from jax_nst.sweeps import sweeping
 from jax_nst.sweeps.grid import make_items
 from jax_nst.sweeps.sweeping import run_sweep
-from jax_nst.transfer import plan, rows
+from jax_nst.transfer import meshes, plan
 from jax_nst.transfer.engine import Hooks
 from jax_nst.transfer.network import load_network
 from jax_nst.transfer.pictures import Source
@@ -340,25 +340,37 @@ def test_every_row_is_the_single_run_on_four_devices(tmp_path):
 
 def check_fewer_items_than_devices():
     shared = dataclasses.replace(CPU, shares_rows=True)
-    meshes, step_programs = [], plan.step_programs
+    used, step_programs = [], plan.step_programs
 
     def noted(objects, partition, mesh=None):
-        meshes.append(mesh and dict(mesh.shape))
+        used.append(mesh and dict(mesh.shape))
         return step_programs(objects, partition, mesh)
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(plan, "step_programs", noted)
-        patched.setattr(rows, "LEAST_ROWS", 4)
+        patched.setattr(meshes, "LEAST_ROWS", 7)
         patched.setattr(sys.modules[sweep.__module__], "current_platform", lambda: shared)
-        config = dataclasses.replace(WAVELET, optimizer="adam")
+        for optimizer in ("adam", "lbfgs"):
+            config = dataclasses.replace(WAVELET, optimizer=optimizer, scales=1)
+            two = sweep(CONTENTS[0], STYLES[0], grid=Grid(style_weight=(10, 1e3)), config=config)
+            assert used == [{"items": 2, "rows": 2}]
+            assert_rows_are_single_runs(two, config, None, (0, 1))
+            used.clear()
+        config = dataclasses.replace(WAVELET, scales=2)
         two = sweep(CONTENTS[0], STYLES[0], grid=Grid(style_weight=(10, 1e3)), config=config)
-        assert meshes == [{"rows": 4}]
+        assert used == [{"items": 2, "rows": 2}, {"items": 2}]
+        used.clear()
+        patched.setattr(meshes, "LEAST_ROWS", 6)
+        three = sweep(CONTENTS[0], STYLES[0], grid=Grid(tv_weight=(1, 2, 3)), config=config)
+        assert used[0] == {"rows": 4}
+        used.clear()
         five = sweep(CONTENTS[0], STYLES[0], grid=Grid(tv_weight=(1, 2, 3, 4, 5)), config=config)
-        assert meshes[1:] == [{"items": 4}]
-    assert set(two.status) == set(five.status) == {OK}
-    assert_rows_are_single_runs(two, config, None, (0, 1))
+        assert used[0] == {"items": 4}
+    same = sweep(CONTENTS[0], STYLES[0], grid=Grid(style_weight=(10, 1e3)), config=config, batch=2)
+    np.testing.assert_allclose(two.history.total, same.history.total, rtol=1e-4)
+    assert set(two.status) == set(three.status) == set(five.status) == {OK}
 
 
 @pytest.mark.slow
-def test_where_there_are_fewer_items_than_devices_these_share_the_rows_of_each():
+def test_where_there_are_fewer_items_than_devices_groups_of_these_share_the_rows_of_each():
     on_four_devices(check_fewer_items_than_devices)

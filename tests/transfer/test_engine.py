@@ -17,7 +17,7 @@ from jax_nst.transfer.network import load_network
 from jax_nst.transfer.outcome import FEATURES_NOT_FINITE, NOT_FINITE, Progress, Status
 from jax_nst.transfer.pictures import Source, Start
 from jax_nst.transfer.plan import plan_many, plan_one
-from jax_nst.transfer.programs import ITEMS
+from jax_nst.transfer.rows import ITEMS
 from jax_nst.transfer.snapshot import RunState
 from jax_nst.transfer.spec import resolve, resolve_level_weights
 from jax_nst.transfer.targets import Preparation
@@ -309,7 +309,7 @@ def test_best_pixels_of_a_step_that_has_passed_say_so():
         kept[0].best_pixels()
 
 
-def test_a_plan_that_is_not_the_most_wanted_is_told_with_the_seconds_of_a_step():
+def test_a_plan_is_told_with_the_seconds_of_a_step_and_whether_it_is_the_most_wanted():
     spec = resolve(TWO_LEVELS, NETWORK.extractor, CONTENT.shape, CPU)
     item = Item(0, (0,), (1.0,), resolve_level_weights(TWO_LEVELS, spec), Start("content", 0))
     second = dataclasses.replace(spec, choices=spec.choices[1:2])  # the first does not fit, say
@@ -322,6 +322,7 @@ def test_a_plan_that_is_not_the_most_wanted_is_told_with_the_seconds_of_a_step()
 
     (outcome,), _ = engine.run(spec, plan_for, [(0, item)], hooks=engine.Hooks(on_plan=told.append))
     assert [plan.level for plan in told] == list(spec.levels)
+    assert not any(plan.is_usual for plan in told)
     before = outcome.traces[0]
     four_times = (told[1].level.size / told[0].level.size) ** 2
     a_step = told[1].choice.time * four_times * before.share / len(before.losses)

@@ -14,7 +14,8 @@ from jax_nst.transfer.layout import OnePicture, Sharded, in_batches, rows_needed
 from jax_nst.transfer.network import load_network
 from jax_nst.transfer.pictures import Source, Start
 from jax_nst.transfer.plan import objects_of
-from jax_nst.transfer.programs import ITEMS, step_programs
+from jax_nst.transfer.programs import step_programs
+from jax_nst.transfer.rows import ITEMS
 from jax_nst.transfer.spec import resolve
 from jax_nst.transfer.targets import Preparation
 from jax_nst.transfer.terms import resolve_weights

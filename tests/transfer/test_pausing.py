@@ -16,7 +16,7 @@ from jax_nst.transfer.network import load_network
 from jax_nst.transfer.pausing import join, pause
 from jax_nst.transfer.pictures import Source
 from jax_nst.transfer.plan import plan_many, plan_one
-from jax_nst.transfer.programs import ITEMS
+from jax_nst.transfer.rows import ITEMS
 from jax_nst.transfer.spec import resolve
 from jax_nst.transfer.targets import Preparation
 

@@ -15,7 +15,7 @@ from jax_nst.transfer.layout import OnePicture
 from jax_nst.transfer.network import load_network
 from jax_nst.transfer.pictures import Source, Start
 from jax_nst.transfer.plan import check_state_fits, choices_at, evenly, plan_many, plan_one
-from jax_nst.transfer.programs import ITEMS
+from jax_nst.transfer.rows import ITEMS
 from jax_nst.transfer.spec import resolve, resolve_level_weights
 from jax_nst.transfer.targets import Preparation
 
