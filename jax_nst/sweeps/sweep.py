@@ -49,7 +49,7 @@ def sweep(
     """Paints every content in every style with every setting of the grid, many at once.
 
     Each item equals what `stylize` makes with its settings, to rounding, which L-BFGS magnifies over the
-    steps; with `batch=1` they are run one after the other on one device, and equal it to the bit.
+    steps; with `batch=1` they are run one after the other, and equal it to the bit.
 
     Args:
       contents: one picture or several, each as `stylize` takes it.

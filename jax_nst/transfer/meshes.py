@@ -21,7 +21,7 @@ def mesh_of_picture(network: Network, spec: Spec, level: Level) -> Mesh | None:
     """The devices that share the rows of one picture; None if one device has them all."""
     if not spec.platform.shares_rows:
         return None
-    # One of each process before the second of any: each process has a part in every level.
+    # One of each process before the second of any: each has a part in every level.
     devices = sorted(jax.devices(), key=lambda device: (device.id - _first_id(device), device.id))
     sharing = num_sharing(network, level, len(devices))
     if sharing < max(2, jax.process_count()):
@@ -68,7 +68,7 @@ def count_groups(network: Network, spec: Spec, num_items: int) -> int:
 def num_sharing(network: Network, level: Level, num_devices: int) -> int:
     """How many of so many devices share the rows of a picture of a level."""
     layers = network_layers(level.terms)
-    least = LEAST_ROWS if jax.process_count() == 1 else 1
+    least = LEAST_ROWS if num_devices <= jax.local_device_count() else 1  # each process has a part
     if not layers:
         return 1
     return count_shares(network.extractor, network.params, level.shape, layers, num_devices, least)

@@ -4,15 +4,19 @@ import dataclasses
 import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import ROOT, count_compilations, on_four_devices, picture, vgg_params
 
-from jax_nst import Config, Grid, Status, stylize, sweep
+from jax_nst import Checkpoint, Config, Grid, Status, stylize, sweep
 from jax_nst.runtime.platform import CPU, current_platform
 from jax_nst.sweeps import sweeping
+from jax_nst.sweeps.folder import run_in_folder
 from jax_nst.sweeps.grid import make_items
+from jax_nst.sweeps.job import make_job
 from jax_nst.sweeps.sweeping import run_sweep
 from jax_nst.transfer import meshes, plan
 from jax_nst.transfer.engine import Hooks
@@ -374,3 +378,37 @@ def check_fewer_items_than_devices():
 @pytest.mark.slow
 def test_where_there_are_fewer_items_than_devices_groups_of_these_share_the_rows_of_each():
     on_four_devices(check_fewer_items_than_devices)
+
+
+def check_resuming_in_groups():
+    """Stopped after 6 steps, with the pairs of each picture split between two devices."""
+    config = dataclasses.replace(WAVELET, optimizer="lbfgs", scales=1, save_every=1)
+    job = make_job(CONTENTS[:1], STYLES[:1], Grid(style_weight=(10.0, 1e3)), config)
+    shared = dataclasses.replace(CPU, shares_rows=True)
+    network = load_network(config, platform=shared)
+
+    def run(folder, stop_at, resume=False):
+        seen = []
+
+        def callback(progress):
+            seen.append(progress.step)
+            return progress.step >= stop_at
+
+        checkpoint = Checkpoint(Path(folder) / "checkpoint", every=0.0)
+        hooks = Hooks(callback)
+        rows = run_in_folder(Path(folder), job, network, checkpoint=checkpoint, resume=resume, hooks=hooks)
+        return [float(row["total_loss"]) for row in rows], seen
+
+    with pytest.MonkeyPatch.context() as patched, tempfile.TemporaryDirectory() as folder:
+        patched.setattr(meshes, "LEAST_ROWS", 7)
+        patched.setattr(sys.modules[run_in_folder.__module__], "current_platform", lambda: shared)
+        run(f"{folder}/a", 6)
+        resumed, seen = run(f"{folder}/a", 1000, resume=True)
+        whole, _ = run(f"{folder}/b", 1000)
+    assert min(seen) > 6
+    assert resumed == whole
+
+
+@pytest.mark.slow
+def test_groups_of_devices_go_on_from_a_checkpoint_to_the_bit():
+    on_four_devices(check_resuming_in_groups)
