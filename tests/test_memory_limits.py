@@ -7,25 +7,44 @@ import sys
 import uuid
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 MEGABYTE = 2**20
 
+PEAK = """
+def peak():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
+"""
+
 # Runs the program and prints its peak, in bytes, as its last line; joins a group of processes first.
-CODE = """
+CODE = f"""
 import os, sys
 from pathlib import Path
-
+{PEAK}
 group = sys.argv.pop(1)
 if group:
     Path(group).write_text(str(os.getpid()))
 from jax_nst.cli.main import main
 
 status = main()
-peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-print(1024 * int(peak.split()[1]))
+print(peak())
 sys.exit(status)
+"""
+
+# Reads a picture and writes it, and prints by how much the peak rose.
+IN_AND_OUT = f"""
+import sys
+from pathlib import Path
+{PEAK}
+from jax_nst import load_image, save_image
+
+before = peak()
+save_image(sys.argv[2], load_image(sys.argv[1]))
+print(peak() - before)
 """
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux")
@@ -81,3 +100,21 @@ def test_the_limit_of_a_control_group_is_found_and_kept(tmp_path):
         peak, err = paint(tmp_path, group=group)
     assert "plan: 768 x 510, " in err
     assert peak <= 1.1 * 1000 * MEGABYTE
+
+
+@needs_proc
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif"])
+def test_50_megapixels_are_read_and_written_within_a_few_copies(tmp_path, suffix):
+    """Copies in float32."""
+    across, down = np.linspace(0, 255, 8192, dtype=np.uint8), np.linspace(0, 255, 6144, dtype=np.uint8)
+    levels = np.stack(np.broadcast_arrays(across, down[:, None], np.uint8(99)), axis=-1)
+    given, made = tmp_path / f"in{suffix}", tmp_path / f"out{suffix}"
+    Image.fromarray(levels).save(given)
+    command = [sys.executable, "-c", IN_AND_OUT, given, made]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert int(done.stdout) <= 3.5 * 4 * levels.size
+    with Image.open(made) as image:
+        assert image.size == (8192, 6144)
+        assert image.getpixel((8191, 6143)) == pytest.approx((255, 255, 99), abs=3)

@@ -47,54 +47,61 @@ def estimate_of(
       platform: of the devices.
     """
     pixels = jax.ShapeDtypeStruct((*shape, 3), jnp.float32)
-    arguments = bytes_of((params, targets))
 
     @functools.cache
-    def evaluation(partition: Partition) -> int:
+    def evaluation(partition: Partition) -> tuple[int, int]:
+        """Bytes of its arguments, and of all else."""
         if partition.tile_size is None:
             objective = make_objective(extractor, terms, remat=partition.remat)
-            kept = _kept(lambda x, *rest: objective(x, *rest)[0], pixels, params, targets, loss_weights)
+            given, kept = _kept(
+                lambda x, *rest: objective(x, *rest)[0], pixels, params, targets, loss_weights
+            )
             factors = extractor.temporaries[REMATS.index(partition.remat)]
             factor = factors[num_devices == 1 and count_bands(*shape, platform.most_bands) > 1]
-            return int(kept + factor * _widest(extractor, params, terms, shape))
+            return given, int(kept + factor * _widest(extractor, params, terms, shape))
         parts = objective_in_tiles(extractor, terms, partition.tile_size)
         tiling = parts.tiling(pixels.shape)
         window = jax.ShapeDtypeStruct((*tiling.window, 3), jnp.float32)
         place = jax.ShapeDtypeStruct((6,), jnp.int32)
-        kept = _kept(
+        given, kept = _kept(
             lambda x, params, targets, place: parts.sums(x, params, targets, tiling, place),
             window, params, targets, place,
         )  # fmt: skip
         # Beside the picture and its gradient.
-        return int(extractor.kept_in_tiles * kept) + 2 * bytes_of(pixels)
+        return given, int(extractor.kept_in_tiles * kept) + 2 * bytes_of(pixels)
 
     def estimate(choice: Choice) -> int:
         init, _ = make_move(choice.optimizer)
-        state, steps = bytes_of(jax.eval_shape(init, pixels)), evaluation(choice.partition)
+        state, (given, steps) = bytes_of(jax.eval_shape(init, pixels)), evaluation(choice.partition)
         pictures = int(_PICTURES * bytes_of(pixels))
         in_tiles = choice.partition.tile_size is not None
         shares = num_devices if platform.shares_tiles or not in_tiles else 1
         if in_tiles or shares == 1:
-            return arguments + state // shares + max(steps, pictures)
-        return arguments + (state + steps) // num_devices + pictures  # of which each device has its own
+            return given + state // shares + max(steps, pictures)
+        return given + (state + steps) // num_devices + pictures  # of which each device has its own
 
     return estimate
 
 
-def _kept(function: Callable[..., Any], x: jax.ShapeDtypeStruct, *arguments: Any) -> int:
-    """Bytes that the backward pass of a function needs of its forward pass, beside its arguments."""
-    found = 0
+def _kept(function: Callable[..., Any], x: jax.ShapeDtypeStruct, *arguments: Any) -> tuple[int, int]:
+    """What the gradient of a function needs: bytes of its arguments, but for x, and what it keeps beside.
 
-    def traced(x: jax.Array, *arguments: Any) -> Any:
-        nonlocal found
+    Of some kernels there is another form, of which only one is used, as the features are large or small.
+    """
+    kept = 0
+
+    def traced(x: jax.Array, arguments: Any) -> Any:
+        nonlocal kept
         value, pullback = jax.vjp(lambda x: function(x, *arguments), x)
         given = {id(leaf) for leaf in jax.tree.leaves((x, arguments))}
         leaves = {id(leaf): leaf for leaf in jax.tree.leaves(pullback)}
-        found = bytes_of([leaf for key, leaf in leaves.items() if key not in given])
-        return value
+        kept = bytes_of([leaf for key, leaf in leaves.items() if key not in given])
+        return pullback(jax.tree.map(jnp.ones_like, value))
 
-    jax.eval_shape(traced, x, *arguments)
-    return found
+    jaxpr = jax.make_jaxpr(traced)(x, arguments).jaxpr
+    used = {id(variable) for equation in jaxpr.eqns for variable in equation.invars}
+    given = [variable.aval for variable in jaxpr.invars[1:] if id(variable) in used]
+    return bytes_of(given), kept
 
 
 def _widest(extractor: Extractor, params: Params, terms: Sequence[Term], shape: tuple[int, int]) -> int:
