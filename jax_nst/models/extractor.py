@@ -60,9 +60,9 @@ class Extractor:
       coarsest_size: longer side, in pixels, of the picture that a coarse-to-fine schedule begins with, or
         as near as halving comes. Smaller makes larger shapes; a network that sees less of the picture at
         once needs a smaller one.
-      temporaries: for each of `partition.REMATS`, computed whole and in bands: how many arrays as large as
-        the widest features XLA holds beside what the backward pass is traced to keep. Fitted with the
-        default loss by benchmarks/memory.py; for plans of the memory.
+      temporaries: for each of `partition.REMATS`, of a stage computed whole and in bands: how many arrays
+        as large as its widest features XLA holds beside what the backward pass is traced to keep. Fitted
+        with the default loss by benchmarks/memory.py; for plans of the memory.
       kept_in_tiles: the share of what the backward pass of a tile is traced to keep that XLA does keep.
       whole: the name of the network that this one is the beginning of, if any.
       prepare: `(params) -> params` with what can be computed once, before the first step.
@@ -82,7 +82,7 @@ class Extractor:
     reach: Callable[[Sequence[str]], int] | None = None
     layers_at: Callable[[tuple[int, int]], tuple[tuple[str, ...], tuple[str, ...]]] | None = None
     coarsest_size: int = 256
-    temporaries: tuple[tuple[float, float], ...] = ((3.2, 3.2), (3.5, 1.5), (4.8, 2.6))
+    temporaries: tuple[tuple[float, float], ...] = ((3.2, 3.2), (3.5, 1.5), (4.8, 1.5))
     kept_in_tiles: float = 0.6
     whole: str = ""
     prepare: Callable[[Params], Params] = _unchanged

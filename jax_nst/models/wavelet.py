@@ -225,7 +225,7 @@ def _make(precision: str) -> Extractor:
         stages=functools.partial(_stages, precision=precision),
         radius=_RADIUS + 1,
         reach=_reach,
-        temporaries=((-0.4, -0.4), (1.8, 0.6), (2.7, 1.4)),
+        temporaries=((-0.4, -0.4), (1.8, 0.6), (2.7, 0.9)),
         kept_in_tiles=0.55,
         smallest_side=_smallest_side,
         precision=precision,

@@ -11,7 +11,7 @@ from jax_nst.losses import LossWeights, Targets, Term, make_objective
 from jax_nst.losses.grouped import network_layers
 from jax_nst.losses.objective import objective_in_tiles
 from jax_nst.models.extractor import Extractor, Params
-from jax_nst.models.partition import REMATS, Partition, count_bands
+from jax_nst.models.partition import REMATS, Partition, count_bands, num_rematerialised
 from jax_nst.optim.step import make_move
 from jax_nst.runtime.platform import CPU, Platform
 from jax_nst.transfer.by_shape import bytes_of
@@ -56,9 +56,8 @@ def estimate_of(
             given, kept = _kept(
                 lambda x, *rest: objective(x, *rest)[0], pixels, params, targets, loss_weights
             )
-            factors = extractor.temporaries[REMATS.index(partition.remat)]
-            factor = factors[num_devices == 1 and count_bands(*shape, platform.most_bands) > 1]
-            return given, int(kept + factor * _widest(extractor, params, terms, shape))
+            most_bands = platform.most_bands if num_devices == 1 else 1
+            return given, kept + _temporaries(extractor, params, terms, shape, partition.remat, most_bands)
         parts = objective_in_tiles(extractor, terms, partition.tile_size)
         tiling = parts.tiling(pixels.shape)
         window = jax.ShapeDtypeStruct((*tiling.window, 3), jnp.float32)
@@ -104,7 +103,27 @@ def _kept(function: Callable[..., Any], x: jax.ShapeDtypeStruct, *arguments: Any
     return bytes_of(given), kept
 
 
-def _widest(extractor: Extractor, params: Params, terms: Sequence[Term], shape: tuple[int, int]) -> int:
-    """Bytes of the largest features that the terms compare."""
-    found = extractor.feature_shapes(params, shape, network_layers(terms))
-    return max((bytes_of(x) for x in found.values()), default=0)
+def _temporaries(
+    extractor: Extractor,
+    params: Params,
+    terms: Sequence[Term],
+    shape: tuple[int, int],
+    remat: str,
+    most_bands: int,
+) -> int:
+    """Bytes that XLA holds beside what the backward pass keeps, while it computes the worst of the stages.
+
+    Those that are computed twice, if any are; a large one is split into bands.
+    """
+    layers = network_layers(terms)
+    stages = extractor.stages(tuple(layers)) if layers else ()
+    whole, in_bands = extractor.temporaries[REMATS.index(remat)]
+    carry: Any = jax.ShapeDtypeStruct((*shape, 3), jnp.float32)
+    found = [0]
+    for stage in stages[: num_rematerialised(remat, stages) or None]:
+        height, width = jax.tree.leaves(carry)[0].shape[:2]
+        carry, features = jax.eval_shape(stage, extractor.plain(params), carry)
+        widest = max((bytes_of(x) for x in features.values()), default=0)
+        is_split = remat != "none" and count_bands(height, width, most_bands) > 1
+        found.append(int((in_bands if is_split else whole) * widest))
+    return max(found, key=abs)

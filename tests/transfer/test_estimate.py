@@ -1,6 +1,7 @@
 """The estimate of the memory beside XLA's own analysis."""
 
 import dataclasses
+import functools
 
 import jax
 import numpy as np
@@ -23,13 +24,15 @@ from jax_nst.transfer.spec import resolve, resolve_level_weights
 from jax_nst.transfer.targets import Preparation
 
 PLATFORM = current_platform()  # with its options of the compiler
-LITE = vgg("vgg19-lite", use_winograd=True)
 
 
+@functools.cache
 def network_of(name):
     if name == "wavelet":
         return Network(wavelet(), {}, None)
-    return Network(LITE, LITE.prepare(vgg_params("vgg19-lite", LITE.style_layers)), None)
+    extractor = vgg(name, use_winograd=True)
+    layers = (*extractor.content_layers, *extractor.style_layers)
+    return Network(extractor, extractor.prepare(vgg_params(name, layers)), None)
 
 
 def problem(name, size, **settings):
@@ -65,6 +68,11 @@ def both(name, size, partition, optimizer):
         ("wavelet", 1024, Partition()),
         ("wavelet", 512, Partition("all")),
         ("wavelet", 2048, Partition(tile_size=256)),
+        ("vgg19", 256, Partition("block1")),
+        ("vgg19", 1024, Partition()),
+        ("vgg19-lite", 2048, Partition("all")),
+        ("vgg19-lite", 4096, Partition(tile_size=1024)),
+        ("wavelet", 4096, Partition()),
     ],
     ids=str,
 )
