@@ -160,6 +160,8 @@ def find_devices(name: str, count: int) -> tuple[Any, ...]:
     if chip.platform == "tpu":
         shape = _tpu_shape(name, count)
         options: dict[str, Any] = {"topology_name": f"{chip.topology}:{shape}"}
+        if name == "v4":  # whose two cores are one device
+            options["chip_config_name"] = "megacore"
     else:
         options = {"topology_name": "cuda", "topology": f"1x1x{count}", "target_config": _target(chip)}
     try:

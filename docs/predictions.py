@@ -59,7 +59,9 @@ def _fits(chip: str, found: dict[str, Any]) -> bool:
 def _step(chip: str, size: int) -> str:
     chosen = _that_fits(chip, size)
     if chosen is None:
-        return "too large" if find(chip=chip, size=size) else "-"
+        refused = [_full({"chip": chip, "size": size, **more}) for more in ({}, {"remat": "all"})]
+        is_too_large = find(chip=chip, size=size) or any(case in _too_large() for case in refused)
+        return "too large" if is_too_large else "-"
     found, mark = chosen
     return f"{1000 * found['seconds']:.1f} ms, {found['memory']['total'] / 1e9:.1f} GB{mark}"
 
@@ -147,13 +149,30 @@ def measured_times() -> str:
     return _table(names, rows())
 
 
+def shared_times() -> str:
+    """Milliseconds and megabytes of a step at 512², of one chip and of each of four that share the rows."""
+
+    def cell(found: dict[str, Any] | None) -> str:
+        if found is None:
+            return "-"
+        return f"{1000 * found['seconds']:.2f} ms, {found['memory']['total'] / 1e6:.0f} MB"
+
+    def rows() -> Iterator[Sequence[str]]:
+        for chip in MEMORY:
+            four = find(chip=chip, size=512, program="rows", count=4)
+            yield chip, cell(find(chip=chip, size=512)), cell(four)
+
+    return _table(("chip", "one", "each of four"), rows())
+
+
 def giant_times() -> str:
-    """What pictures in tiles take on an H100."""
+    """What pictures in tiles take."""
 
     def rows() -> Iterator[Sequence[str]]:
         for case, found in sorted(load(), key=lambda pair: pair[0]["size"]):
             if "tile_size" in case:
                 yield (
+                    case["chip"],
                     f"{case['size']}²",
                     f"{case['size'] ** 2 / 1e6:.0f}",
                     str(case["tile_size"]),
@@ -162,7 +181,7 @@ def giant_times() -> str:
                     f"{found['seconds']:.2f} s",
                 )
 
-    return _table(("picture", "megapixels", "tiles", "pairs", "memory", "a step"), rows())
+    return _table(("chip", "picture", "megapixels", "tiles", "pairs", "memory", "a step"), rows())
 
 
 def loss_times() -> str:
@@ -228,6 +247,7 @@ TABLES = (
     precision_times,
     other_times,
     sweep_rates,
+    shared_times,
     measured_times,
     giant_times,
     loss_times,

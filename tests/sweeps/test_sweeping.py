@@ -363,16 +363,9 @@ def check_fewer_items_than_devices():
         config = dataclasses.replace(WAVELET, scales=2)
         two = sweep(CONTENTS[0], STYLES[0], grid=Grid(style_weight=(10, 1e3)), config=config)
         assert used == [{"items": 2, "rows": 2}, {"items": 2}]
-        used.clear()
-        patched.setattr(meshes, "LEAST_ROWS", 6)
-        three = sweep(CONTENTS[0], STYLES[0], grid=Grid(tv_weight=(1, 2, 3)), config=config)
-        assert used[0] == {"rows": 4}
-        used.clear()
-        five = sweep(CONTENTS[0], STYLES[0], grid=Grid(tv_weight=(1, 2, 3, 4, 5)), config=config)
-        assert used[0] == {"items": 4}
     same = sweep(CONTENTS[0], STYLES[0], grid=Grid(style_weight=(10, 1e3)), config=config, batch=2)
     np.testing.assert_allclose(two.history.total, same.history.total, rtol=1e-4)
-    assert set(two.status) == set(three.status) == set(five.status) == {OK}
+    assert set(two.status) == {OK}
 
 
 @pytest.mark.slow

@@ -69,10 +69,8 @@ def both(name, size, partition, optimizer):
         ("wavelet", 512, Partition("all")),
         ("wavelet", 2048, Partition(tile_size=256)),
         ("vgg19", 256, Partition("block1")),
-        ("vgg19", 1024, Partition()),
         ("vgg19-lite", 2048, Partition("all")),
         ("vgg19-lite", 4096, Partition(tile_size=1024)),
-        ("wavelet", 4096, Partition()),
     ],
     ids=str,
 )
