@@ -22,9 +22,10 @@ from jax_nst.optim.step import Controls
 from jax_nst.runtime.platform import GPU, TPU, Platform, current_platform
 from jax_nst.transfer.by_shape import num_bytes
 from jax_nst.transfer.layout import Sharded
+from jax_nst.transfer.needs import state_of
 from jax_nst.transfer.network import Network
 from jax_nst.transfer.pictures import Source
-from jax_nst.transfer.plan import objects_of, state_of
+from jax_nst.transfer.plan import objects_of
 from jax_nst.transfer.programs import step_programs
 from jax_nst.transfer.rows import ITEMS
 from jax_nst.transfer.spec import learning_rate_of, resolve, resolve_level_weights

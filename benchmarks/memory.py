@@ -47,8 +47,9 @@ def measured(network, size, loss, tile_sizes):
     from jax_nst.runtime.platform import current_platform
     from jax_nst.transfer.choices import Choice
     from jax_nst.transfer.estimate import estimate_of
+    from jax_nst.transfer.needs import state_of
     from jax_nst.transfer.pictures import Source
-    from jax_nst.transfer.plan import objects_of, state_of
+    from jax_nst.transfer.plan import objects_of
     from jax_nst.transfer.programs import step_programs
     from jax_nst.transfer.spec import resolve, resolve_level_weights
     from jax_nst.transfer.targets import Preparation

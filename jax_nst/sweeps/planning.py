@@ -28,10 +28,11 @@ from jax_nst.sweeps.sweeping import group_by_spec
 from jax_nst.sweeps.trials import try_batch, try_picture
 from jax_nst.transfer.config import INITS
 from jax_nst.transfer.item import Item
+from jax_nst.transfer.needs import Estimate, estimates, limit_of
 from jax_nst.transfer.network import Network
 from jax_nst.transfer.outcome import Status
 from jax_nst.transfer.pictures import Source, check_rotated, load_content, style_shape
-from jax_nst.transfer.plan import Estimate, estimates, limit_of, objects_of
+from jax_nst.transfer.plan import objects_of
 from jax_nst.transfer.plan_lines import choice_lines
 from jax_nst.transfer.spec import Spec
 

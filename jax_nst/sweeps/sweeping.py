@@ -24,16 +24,11 @@ from jax_nst.transfer.item import Item, make_item
 from jax_nst.transfer.layout import OnePicture
 from jax_nst.transfer.masks import Regions
 from jax_nst.transfer.meshes import count_groups, mesh_of_batch, mesh_of_items
+from jax_nst.transfer.needs import check_state_fits, state_of
 from jax_nst.transfer.network import Network, adapted, extractor_of
 from jax_nst.transfer.outcome import Outcome, failed
 from jax_nst.transfer.pictures import Source
-from jax_nst.transfer.plan import (
-    Plan,
-    check_state_fits,
-    plan_many,
-    plan_one,
-    state_of,
-)
+from jax_nst.transfer.plan import Plan, plan_many, plan_one
 from jax_nst.transfer.programs import on_all_devices
 from jax_nst.transfer.snapshot import Snapshot
 from jax_nst.transfer.spec import Level, Spec, regions_of, resolve

@@ -13,10 +13,11 @@ from jax_nst.sweeps.grid import GridItem
 from jax_nst.sweeps.sweeping import group_by_spec, run_sweep
 from jax_nst.transfer.choices import Choice
 from jax_nst.transfer.engine import Hooks
+from jax_nst.transfer.needs import estimates
 from jax_nst.transfer.network import Network
 from jax_nst.transfer.outcome import Progress
 from jax_nst.transfer.pictures import Source
-from jax_nst.transfer.plan import Plan, estimates
+from jax_nst.transfer.plan import Plan
 from jax_nst.transfer.spec import Spec
 
 _STEPS, _SECONDS, _PIXELS = 20, 2.0, 2**21

@@ -1,49 +1,43 @@
 """Chooses how a level is computed so that it fits in memory, and compiles it."""
 
-import contextlib
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from jax_nst.losses import Targets
-from jax_nst.losses.grouped import network_layers
 from jax_nst.models.extractor import Params
-from jax_nst.models.partition import Partition
-from jax_nst.optim.step import make_move
 from jax_nst.runtime.memory import (
-    OutOfMemoryError,
-    check_enough,
     first_that_fits,
     largest_that_fits,
-    memory_limit,
 )
-from jax_nst.transfer.by_shape import bytes_of
 from jax_nst.transfer.choices import Choice
-from jax_nst.transfer.estimate import estimate_of
 from jax_nst.transfer.item import Item
 from jax_nst.transfer.layout import Layout, OnePicture, Sharded, rows_needed
 from jax_nst.transfer.meshes import mesh_of_picture
+from jax_nst.transfer.needs import (
+    bytes_of_one,
+    check_state_fits,
+    choices_at,
+    guess_of,
+    is_tight,
+    limit_of,
+    size_that_fits,
+    state_of,
+)
 from jax_nst.transfer.network import Network
 from jax_nst.transfer.pictures import Source
 from jax_nst.transfer.programs import (
     Advance,
     Objects,
-    of_batch,
     on_all_devices,
-    state_shapes,
     step_programs,
 )
 from jax_nst.transfer.rows import ITEMS
 from jax_nst.transfer.spec import Level, Spec
 from jax_nst.transfer.targets import Preparation
-
-_TIGHT = 0.2
-"""Share of the memory from which a level is compiled before the run, to be sure that it fits."""
 
 
 class Plan(NamedTuple):
@@ -69,52 +63,10 @@ class Plan(NamedTuple):
     """Whether the level is computed in the most wanted way."""
 
 
-class Estimate(NamedTuple):
-    """A choice, and what it is expected to take of a device."""
-
-    choice: Choice
-    num_bytes: int
-    limit: int
-    """Bytes that it may take."""
-
-    @property
-    def fits(self) -> bool:
-        """Whether it is expected to."""
-        return self.num_bytes <= self.limit
-
-
-def estimates(
-    network: Network, spec: Spec, contents: Sequence[Source], styles: Sequence[Source], item: Item
-) -> list[Estimate]:
-    """The choices of the last level of one picture that are worth their time, the fastest first.
-
-    Those that take less memory than every faster one, and of those that fit only the fastest.
-    """
-    level, limit = spec.levels[-1], limit_of(spec)
-    preparation = Preparation(network, level, spec.platform, contents, styles)
-    content, style = preparation.abstract(spec.num_regions)
-    mesh = mesh_of_picture(network, spec, level)
-    num_devices = mesh.size if mesh else 1
-    bytes_at = _estimate(network, spec, level, {**content, **style}, item, num_devices)
-    found: list[Estimate] = []
-    for choice in choices_at(spec, level, num_devices):
-        num_bytes = bytes_at(choice)
-        if not found or num_bytes < found[-1].num_bytes:
-            found.append(Estimate(choice, num_bytes, limit))
-        if found[-1].fits:
-            break
-    return found
-
-
 def objects_of(spec: Spec, level: Level, choice: Choice | None = None) -> Objects:
     """What the programs of a level are keyed by; of the most wanted choice if none is given."""
     optimizer = spec.optimizer if choice is None else choice.optimizer
     return Objects(spec.extractor, level.terms, optimizer, spec.platform)
-
-
-def limit_of(spec: Spec, device: Any = None) -> int:
-    """Bytes that a program may allocate on a device, the first one by default."""
-    return memory_limit(jax.local_devices()[0] if device is None else device, spec.memory)
 
 
 def plan_one(network: Network, spec: Spec, level: Level, preparation: Preparation, item: Item) -> Plan:
@@ -149,68 +101,12 @@ def plan_one(network: Network, spec: Spec, level: Level, preparation: Preparatio
         return plan, num_bytes
 
     num_devices = mesh.size if mesh else 1
-    guess = _guess(network, spec, level, targets, item, limit, num_devices)
+    guess = guess_of(network, spec, level, targets, item, limit, num_devices)
     choices = choices_at(spec, level, num_devices)
     if mesh is not None and not spec.platform.shares_tiles:  # all devices before one
         choices.sort(key=lambda choice: choice.partition.tile_size is not None)
-    with _size_that_fits(level):
+    with size_that_fits(level):
         return first_that_fits(choices, make, limit, guess)
-
-
-@contextlib.contextmanager
-def _size_that_fits(level: Level) -> Iterator[None]:
-    """Adds to an OutOfMemoryError the size that would fit, by the number of pixels."""
-    try:
-        yield
-    except OutOfMemoryError as error:
-        size = int(0.95 * max(level.shape) * math.sqrt(error.free / max(1, error.need)))
-        raise OutOfMemoryError(error.need, error.free, size) from error
-
-
-def _guess(
-    network: Network,
-    spec: Spec,
-    level: Level,
-    targets: Targets,
-    item: Item,
-    limit: int,
-    num_devices: int = 1,
-) -> Callable[[Choice], int]:
-    """`(choice) -> bytes`; where the memory is plenty nothing is estimated, and all are 0."""
-    if not is_tight(network, spec, level, limit):
-        return lambda choice: 0
-    return _estimate(network, spec, level, targets, item, num_devices)
-
-
-def _estimate(
-    network: Network, spec: Spec, level: Level, targets: Targets, item: Item, num_devices: int = 1
-) -> Callable[[Choice], int]:
-    weights = item.loss_weights[level]
-    return estimate_of(
-        network.extractor,
-        network.params,
-        level.terms,
-        level.shape,
-        targets,
-        weights,
-        num_devices,
-        spec.platform,
-    )
-
-
-def choices_at(spec: Spec, level: Level, num_devices: int = 1) -> list[Choice]:
-    """Those of a level: a picture that is no larger than a tile is computed whole, a huge one in tiles.
-
-    Args:
-      spec: of the picture.
-      level: of the spec.
-      num_devices: which share the picture.
-    """
-    choices = [x for x in spec.choices if (x.partition.tile_size or 0) < max(level.shape)]
-    if math.prod(level.shape) > num_devices * spec.platform.most_pixels:
-        choices = [x for x in choices if x.partition.tile_size] or choices
-    wholes = [x._replace(partition=Partition()) for x in spec.choices]  # of a level smaller than the tiles
-    return choices or wholes
 
 
 class Planner:
@@ -309,7 +205,7 @@ def plan_many(
         wanted = batch or (len(items) if spec.platform.fill_memory else num_groups * fastest)
         per_device = slots // num_groups if slots else evenly(len(items), wanted, num_groups)
         if batch is None and slots is None:
-            guess = limit // max(1, _bytes_of_one(network, spec, level))
+            guess = limit // max(1, bytes_of_one(network, spec, level))
             per_device = largest_that_fits(per_device, limit, lambda count: compile_(count)[1], guess)
             per_device = evenly(len(items), per_device * num_groups, num_groups)
         advance, num_bytes = compile_(per_device)
@@ -327,7 +223,7 @@ def plan_many(
         return plan, num_bytes
 
     # Smaller batches before anything is computed in another way.
-    guess = _guess(network, spec, level, {**targets[0], **targets[1]}, items[0], limit, sharing)
+    guess = guess_of(network, spec, level, {**targets[0], **targets[1]}, items[0], limit, sharing)
     return first_that_fits(choices_at(spec, level, sharing), make, limit, guess)
 
 
@@ -336,32 +232,3 @@ def evenly(num_items: int, most: int, num_devices: int) -> int:
     most = max(1, most // num_devices) * num_devices
     num_batches = math.ceil(num_items / most)
     return math.ceil(math.ceil(num_items / num_batches) / num_devices)
-
-
-def check_state_fits(spec: Spec) -> None:
-    """Raises OutOfMemoryError if not even the state of one item has room, before anything is traced."""
-    last = spec.levels[-1]
-    least = min(bytes_of(state_of(spec, last, choice)) for choice in choices_at(spec, last))
-    if spec.platform.shares_rows:
-        least //= jax.device_count()
-    with _size_that_fits(last):
-        check_enough(least, limit_of(spec))
-
-
-def is_tight(network: Network, spec: Spec, level: Level, limit: int | None = None) -> bool:
-    """Whether one picture of a level may not fit in memory, by a rough estimate that costs nothing."""
-    needed = _bytes_of_one(network, spec, level)
-    return needed > _TIGHT * (limit_of(spec) if limit is None else limit)
-
-
-def state_of(spec: Spec, level: Level, choice: Choice, *batch: int) -> Any:
-    """The state of one picture of a level, or of a batch of so many, as shapes."""
-    init, _ = make_move(choice.optimizer)
-    return state_shapes(of_batch(init) if batch else init, level.shape, *batch)
-
-
-def _bytes_of_one(network: Network, spec: Spec, level: Level) -> int:
-    """Bytes of one item, roughly: its state, and four times the features that are compared."""
-    layers = network_layers(level.terms)
-    features = network.extractor.feature_shapes(network.params, level.shape, layers)
-    return bytes_of(state_of(spec, level, spec.choices[0])) + 4 * bytes_of(features)

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from jax_nst.runtime.memory import amount
 from jax_nst.transfer.choices import Choice
 from jax_nst.transfer.layout import OnePicture
-from jax_nst.transfer.plan import Estimate, Plan
+from jax_nst.transfer.needs import Estimate
+from jax_nst.transfer.plan import Plan
 
 _WHOLE = {
     "none": "whole",

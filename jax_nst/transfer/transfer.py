@@ -23,6 +23,7 @@ from jax_nst.transfer.config import Config, uses_seed
 from jax_nst.transfer.engine import Hooks, Interrupted
 from jax_nst.transfer.engine import run as run_engine
 from jax_nst.transfer.item import make_item
+from jax_nst.transfer.needs import state_of
 from jax_nst.transfer.network import Network, load_network
 from jax_nst.transfer.outcome import Callback, Outcome, Progress, Status, history_of
 from jax_nst.transfer.pictures import (
@@ -35,7 +36,7 @@ from jax_nst.transfer.pictures import (
     style_scales,
     style_shape,
 )
-from jax_nst.transfer.plan import Planner, objects_of, state_of
+from jax_nst.transfer.plan import Planner, objects_of
 from jax_nst.transfer.programs import score_program
 from jax_nst.transfer.provenance import identity_of, made_with, of_outcome, weights_in_force
 from jax_nst.transfer.snapshot import Snapshot

@@ -1,6 +1,5 @@
 """The estimate of the memory beside XLA's own analysis."""
 
-import dataclasses
 import functools
 
 import jax
@@ -16,9 +15,10 @@ from jax_nst.runtime.platform import current_platform
 from jax_nst.transfer.choices import Choice
 from jax_nst.transfer.estimate import estimate_of
 from jax_nst.transfer.item import Item
+from jax_nst.transfer.needs import state_of
 from jax_nst.transfer.network import Network
 from jax_nst.transfer.pictures import Source, Start
-from jax_nst.transfer.plan import estimates, objects_of, plan_one, state_of
+from jax_nst.transfer.plan import objects_of, plan_one
 from jax_nst.transfer.programs import step_programs
 from jax_nst.transfer.spec import resolve, resolve_level_weights
 from jax_nst.transfer.targets import Preparation
@@ -119,24 +119,6 @@ def test_devices_that_share_the_rows_have_a_part_of_the_memory_each():
     of_pictures = 12 * 12 * 640 * 480 + sum(x.size * 4 for x in jax.tree.leaves(targets))
     assert one / 4 < four < one / 4 + of_pictures
     assert bytes_of(1, Partition(tile_size=64)) == bytes_of(4, Partition(tile_size=64))
-
-
-def test_the_choices_worth_their_time_end_with_the_first_that_fits(monkeypatch):
-    network, spec, level, *_, weights = problem("wavelet", 1024)
-    shape = (*level.shape, 3)
-    item = Item(0, (0,), (1.0,), {level: weights}, Start("content", 0))
-    sources = [Source(shape, lambda: picture(*shape[:2]))], [Source(shape, lambda: picture(*shape[:2]))]
-    plenty = estimates(network, spec, *sources, item)
-    assert [(x.choice.name, x.fits) for x in plenty] == [("none", True)]
-    tight = estimates(network, dataclasses.replace(spec, memory=1), *sources, item)
-    assert not any(x.fits for x in tight)
-    sizes = [x.num_bytes for x in tight]
-    assert sizes == sorted(sizes, reverse=True)
-    assert tight[0].choice.name == "none"
-    limit = sizes[len(sizes) // 2]
-    monkeypatch.setattr("jax_nst.transfer.plan.limit_of", lambda spec: limit)
-    some = estimates(network, spec, *sources, item)
-    assert [x.fits for x in some] == [False] * (len(some) - 1) + [True]
 
 
 def test_a_plan_takes_the_first_choice_that_fits(monkeypatch):

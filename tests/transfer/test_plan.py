@@ -9,12 +9,13 @@ from jax.sharding import AxisType, Mesh
 from jax_nst import Config
 from jax_nst.runtime.memory import OutOfMemoryError
 from jax_nst.runtime.platform import CPU
+from jax_nst.transfer import needs
 from jax_nst.transfer import plan as plan_module
 from jax_nst.transfer.item import Item
 from jax_nst.transfer.layout import OnePicture
 from jax_nst.transfer.network import load_network
 from jax_nst.transfer.pictures import Source, Start
-from jax_nst.transfer.plan import check_state_fits, choices_at, evenly, plan_many, plan_one
+from jax_nst.transfer.plan import evenly, plan_many, plan_one
 from jax_nst.transfer.rows import ITEMS
 from jax_nst.transfer.spec import resolve, resolve_level_weights
 from jax_nst.transfer.targets import Preparation
@@ -49,25 +50,6 @@ def partitions(monkeypatch):
 
     monkeypatch.setattr(plan_module, "step_programs", noted)
     return made
-
-
-@pytest.mark.parametrize(
-    ("settings", "kinds"),
-    [({}, {"tiles"}), ({"tile_size": "none"}, {"whole"}), ({"remat": "all"}, {"whole"})],
-)
-def test_a_picture_beyond_the_pixels_of_a_platform_is_computed_in_tiles_where_that_is_possible(
-    settings, kinds
-):
-    platform = dataclasses.replace(CPU, most_pixels=600 * 800 - 1)
-    config = dataclasses.replace(CONFIG, size=800, scales="2", **settings)
-    spec = resolve(config, NETWORK.extractor, (600, 800, 3), platform)
-
-    def of(level):
-        return {"tiles" if x.partition.tile_size else "whole" for x in choices_at(spec, level)}
-
-    small, large = spec.levels
-    assert of(large) == kinds
-    assert "whole" in of(small)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +110,7 @@ def test_batches_shrink_before_anything_is_rematerialised(monkeypatch, partition
     )
     many(range(6), platform=FILLING)
     monkeypatch.setattr(plan_module, "largest_that_fits", largest)
-    monkeypatch.setattr(plan_module, "memory_limit", lambda device, most: need[0])
+    monkeypatch.setattr(needs, "memory_limit", lambda device, most: need[0])
     partitions.clear()
     assert many(range(6), platform=FILLING).layout.size == 3
     assert partitions == ["none"]
@@ -148,8 +130,8 @@ def report_bytes(monkeypatch, num_bytes):
         return programs._replace(compile_advance=compile_advance)
 
     monkeypatch.setattr(plan_module, "step_programs", reporting)
-    monkeypatch.setattr(plan_module, "memory_limit", lambda device, most: 10)
-    monkeypatch.setattr(plan_module, "estimate_of", lambda *arguments: lambda choice: 0)
+    monkeypatch.setattr(needs, "memory_limit", lambda device, most: 10)
+    monkeypatch.setattr(needs, "estimate_of", lambda *arguments: lambda choice: 0)
 
 
 def test_where_not_one_item_fits_all_is_rematerialised(monkeypatch, partitions):
@@ -163,10 +145,3 @@ def test_what_cannot_fit_is_refused(monkeypatch, partitions):
     with pytest.raises(OutOfMemoryError):
         many(range(6), platform=FILLING, config=dataclasses.replace(CONFIG, remat="block1"))
     assert partitions == ["block1"]
-
-
-def test_a_state_larger_than_the_memory_is_refused_before_anything_is_traced():
-    spec = resolve(dataclasses.replace(CONFIG, size=60_000), NETWORK.extractor, (24, 32, 3), CPU)
-
-    with pytest.raises(OutOfMemoryError):
-        check_state_fits(spec)

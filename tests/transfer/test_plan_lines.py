@@ -8,7 +8,8 @@ import pytest
 from jax_nst.models.partition import Partition
 from jax_nst.transfer.choices import Choice
 from jax_nst.transfer.layout import OnePicture
-from jax_nst.transfer.plan import Estimate, Plan
+from jax_nst.transfer.needs import Estimate
+from jax_nst.transfer.plan import Plan
 from jax_nst.transfer.plan_lines import choice_lines, in_words, plan_line
 from jax_nst.transfer.spec import Level
 

@@ -14,8 +14,8 @@ from jax_nst.losses.recipes import STRENGTHS
 from jax_nst.models.wavelet import layers_at
 from jax_nst.runtime.memory import OutOfMemoryError
 from jax_nst.runtime.platform import CPU
+from jax_nst.transfer import needs, target_programs
 from jax_nst.transfer import plan as plan_module
-from jax_nst.transfer import target_programs
 from jax_nst.transfer.engine import Hooks
 from jax_nst.transfer.network import load_network
 from jax_nst.transfer.provenance import device, versions
@@ -204,8 +204,8 @@ def report_bytes(monkeypatch, num_bytes, limit):
         return programs._replace(compile_advance=compile_advance)
 
     monkeypatch.setattr(plan_module, "step_programs", reporting)
-    monkeypatch.setattr(plan_module, "memory_limit", lambda device, most: limit)
-    monkeypatch.setattr(plan_module, "estimate_of", lambda *arguments: lambda choice: 0)
+    monkeypatch.setattr(needs, "memory_limit", lambda device, most: limit)
+    monkeypatch.setattr(needs, "estimate_of", lambda *arguments: lambda choice: 0)
     monkeypatch.setattr(plan_module, "check_state_fits", lambda spec: None)  # it counts real bytes
     return compiled
 
