@@ -2,6 +2,7 @@
 
     python benchmarks/tiles.py                                  # VGG19-lite, 1536 px, whole and in tiles
     python benchmarks/tiles.py --size 2048 --tiles 512 1024 --features wavelet
+    python benchmarks/tiles.py --features vgg19 --weights vgg19.h5
 
 The evaluations are interleaved; the least seconds of the processor, of all cores, are compared, so that
 other programs matter little. `work` is the count: the pixels of all windows, times four thirds for the
@@ -18,7 +19,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def problem(features, size):
+def problem(features, size, weights):
     """What a step of Adam needs, of the pictures in examples/."""
     from jax_nst import Config, load_image
     from jax_nst.runtime.platform import current_platform
@@ -29,7 +30,7 @@ def problem(features, size):
     from jax_nst.transfer.targets import Preparation
 
     content, style = (load_image(ROOT / "examples" / name) for name in ("cat.jpg", "cypresses.jpg"))
-    config = Config(features=features, size=size, scales=1, optimizer="adam")
+    config = Config(features=features, weights=weights, size=size, scales=1, optimizer="adam")
     platform = current_platform()
     network = load_network(config, platform=platform)
     spec = resolve(config, network.extractor, content.shape, platform)
@@ -46,6 +47,7 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--features", default="vgg19-lite")
+    parser.add_argument("--weights", help="h5 file of the network")
     parser.add_argument("--size", type=int, default=1536, help="longer side in pixels")
     parser.add_argument("--tiles", type=int, nargs="+", default=[512, 1024])
     parser.add_argument("--repeats", type=int, default=2)
@@ -61,7 +63,7 @@ def main():
     from jax_nst.transfer.programs import step_programs
 
     malloc.keep_pages()
-    network, spec, start, rest = problem(arguments.features, arguments.size)
+    network, spec, start, rest = problem(arguments.features, arguments.size, arguments.weights)
     level = spec.levels[-1]
     ways = {
         "whole": Partition(),
