@@ -35,7 +35,7 @@ class Platform:
         three, at 4096 pixels, the style loss was NaN on an H100 (jax 0.11.2), for a reason not yet found.
       most_pixels: of a picture that is computed whole, if it can be computed in tiles. Larger ones have not
         been tried on a GPU, and from twice as many on, features have more than 2^31 values.
-      shares_rows: whether all devices share the rows of one picture. On a CPU only those of several
+      shares_rows: whether devices share the rows of a picture. On a CPU only where there are several
         processes, since all cores of one already work at each convolution.
     """
 

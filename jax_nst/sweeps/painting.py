@@ -88,12 +88,14 @@ class BatchPainter:
           count: of the items that are to be run.
           begun: whether their runs have paused, so that only the last level is compiled.
         """
-        last, devices = self._spec.levels[-1], jax.device_count()
-        size = wanted = self._plans[last].layout.size
+        last = self._spec.levels[-1]
+        layout = self._plans[last].layout
+        size = wanted = layout.size
+        groups = layout.num_groups
         while (
             begun
-            and devices < wanted
-            and count <= (half := math.ceil(wanted / 2 / devices) * devices) < wanted
+            and groups < wanted
+            and count <= (half := math.ceil(wanted / 2 / groups) * groups) < wanted
         ):
             wanted = half
         if wanted < size:

@@ -81,11 +81,13 @@ def forecast(
     if len(grid_items) == 1 and left:
         (spec,) = left
         ways = estimates(network, spec, contents, styles, resolved[0])
-        trials[_kind(spec)] = try_picture(network, contents, styles, grid_items[0], spec, ways[-1].choice)
+        trials[_kind(spec)] = try_picture(
+            network, contents, styles, grid_items[0], spec.levels[-1].shape, ways[-1].choice
+        )
     for kind, spec in _largest(left).items() if not ways else ():
         items, wanted = [grid_items[x] for x in groups[spec]], set(left[spec])
         todo = [place for place, x in enumerate(groups[spec]) if x in wanted]
-        trials[kind] = try_batch(network, contents, styles, items, todo, spec, batch)
+        trials[kind] = try_batch(network, contents, styles, items, todo, batch)
     rounds = {spec: rounds_of(spec, [grid_items[x] for x in left[spec]], halving) for spec in left}
     lines = [_items_line(job, done), *_sizes_lines(left), *_halving_lines(rounds, halving)]
     lines += _cost_lines(rounds, trials)

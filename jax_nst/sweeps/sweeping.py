@@ -87,8 +87,10 @@ def run_sweep(
 
     hooks = hooks._replace(keep=store.keep if store else None)
     for work in _work(groups, wanted, saved):
+        own, everywhere = networks(work.spec.extractor)
+        num_groups = _num_groups(work, own, batch)
         plan_levels = functools.partial(
-            _plan_levels, work, resolved, *networks(work.spec.extractor), mesh, prepare
+            _plan_levels, work, resolved, own, everywhere, mesh, prepare, num_groups
         )
         try:
             hooks.on_compile(work.spec.levels[-1].size)
@@ -214,6 +216,7 @@ def _plan_levels(
     everywhere: Network,
     mesh: Mesh,
     prepare: Callable[..., Preparation],
+    num_groups: int,
     batch: int | None,
     levels: Sequence[Level] | None = None,
 ) -> dict[Level, Plan]:
@@ -225,10 +228,8 @@ def _plan_levels(
     spec, saved, num_devices = work.spec, work.saved, jax.device_count()
     check_state_fits(spec)
     if saved:
-        num_groups = math.gcd(saved.batch["slots"], num_devices)
         one_by_one = not saved.batch["is_batched"]
     else:
-        num_groups = num_devices if batch else count_groups(network, spec, len(work.group))
         one_by_one = jax.process_count() == 1 and (batch == 1 or num_groups == 1 < num_devices)
     items = [resolved[number] for number in work.group]
     choices = saved.choices(spec) if saved else {}
@@ -240,9 +241,19 @@ def _plan_levels(
         if one_by_one:
             plans[level] = plan_one(network, of_level, level, made, items[0])
         else:
-            if num_groups < num_devices:
-                mesh = mesh_of_batch(network, level, num_groups)
+            if num_groups < num_devices:  # whose params another mesh has
+                mesh, everywhere = mesh_of_batch(network, spec, level, num_groups), network
             options: Any = {"mesh": mesh, "items": items, "batch": batch, "slots": slots}
             plans[level] = plan_many(everywhere, of_level, level, made, **options)
         slots = plans[level].layout.size
     return plans
+
+
+def _num_groups(work: _Work, network: Network, batch: int | None) -> int:
+    """Groups of devices with items of their own; those that a batch was saved with, if they can be had."""
+    num_devices = jax.device_count()
+    if work.saved is None:
+        return count_groups(network, work.spec, min(len(work.group), batch or num_devices))
+    saved = work.saved.batch
+    num_groups = saved.get("groups", num_devices)
+    return num_groups if num_devices % num_groups == 0 else math.gcd(saved["slots"], num_devices)

@@ -8,17 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from jax_nst.runtime.platform import current_platform
 from jax_nst.sweeps.costs import Trial
 from jax_nst.sweeps.grid import GridItem
-from jax_nst.sweeps.sweeping import group_by_spec, run_sweep
+from jax_nst.sweeps.sweeping import run_sweep
 from jax_nst.transfer.choices import Choice
 from jax_nst.transfer.engine import Hooks
-from jax_nst.transfer.needs import estimates
 from jax_nst.transfer.network import Network
 from jax_nst.transfer.outcome import Progress
 from jax_nst.transfer.pictures import Source
 from jax_nst.transfer.plan import Plan
-from jax_nst.transfer.spec import Spec
 
 _STEPS, _SECONDS, _PIXELS = 20, 2.0, 2**21
 """Of a trial, at most; the pixels are those of one picture."""
@@ -30,8 +29,8 @@ def try_batch(
     styles: Sequence[Source],
     items: Sequence[GridItem],
     todo: Sequence[int],
-    spec: Spec,
     batch: int | None,
+    choice: Choice | None = None,
 ) -> Trial | None:
     """Runs the first batch of a group for a few steps at the full size.
 
@@ -43,8 +42,8 @@ def try_batch(
       styles: all that items name.
       items: of the group.
       todo: places of those that are not done.
-      spec: of the group.
       batch: how many at once; see `forecast`.
+      choice: how the run that is planned will be computed; None: as the trial.
 
     Returns:
       What was measured; None if none of the batch can be run.
@@ -61,13 +60,15 @@ def try_batch(
     pictures = network, contents, styles, quick
     plans: list[Plan] = []
     hooks = Hooks(is_enough, on_plan=plans.append)
-    options: Any = {"platform": spec.platform, "batch": batch, "hooks": hooks}
+    options: Any = {"platform": current_platform(), "batch": batch, "hooks": hooks}
     for _, outcomes, slots in run_sweep(*pictures, todo=todo, **options):
         seconds = next((outcome.traces[-1].seconds for outcome in outcomes if outcome.traces), np.empty(0))
         if len(seconds) > 1:
             setup = time.perf_counter() - began - float(seconds[-1])
             step = float(seconds[-1] - seconds[0]) / (len(seconds) - 1)
-            return Trial(spec.levels[-1].shape, slots, step, setup, plans[-1].num_bytes)
+            plan = plans[-1]
+            slowdown = choice.time / plan.choice.time if choice else 1.0
+            return Trial(plan.level.shape, slots, step, setup, plan.num_bytes, slowdown)
     return None
 
 
@@ -76,7 +77,7 @@ def try_picture(
     contents: Sequence[Source],
     styles: Sequence[Source],
     item: GridItem,
-    spec: Spec,
+    shape: tuple[int, int],
     choice: Choice,
 ) -> Trial | None:
     """Runs one picture for a few steps, a large one at a smaller size.
@@ -86,19 +87,14 @@ def try_picture(
       contents: the same.
       styles: the same.
       item: of the picture.
-      spec: of the picture.
-      choice: how its last level is expected to be computed.
+      shape: (height, width) of the picture.
+      choice: how it is expected to be computed at that size.
 
     Returns:
       What was measured; None if it cannot be run.
     """
-    shape = spec.levels[-1].shape
     share = math.sqrt(_PIXELS / math.prod(shape))
     if share >= 1:
-        return try_batch(network, contents, styles, [item], [0], spec, 1)
+        return try_batch(network, contents, styles, [item], [0], batch=1)
     small = item._replace(config=dataclasses.replace(item.config, size=int(share * max(shape))))
-    groups, resolved, _ = group_by_spec(network, contents, [small], spec.platform)
-    ((tried, _),) = groups.items()
-    expected = estimates(network, tried, contents, styles, resolved[0])[-1].choice
-    trial = try_batch(network, contents, styles, [small], [0], tried, 1)
-    return trial and trial._replace(slowdown=choice.time / expected.time)
+    return try_batch(network, contents, styles, [small], [0], batch=1, choice=choice)

@@ -204,7 +204,7 @@ def _set_up(
         layout=plan.layout,
         used=used,
         finish=finish,
-        spare=plan.limit - plan.num_bytes if spec.platform.name == "cpu" else math.inf,
+        spare=_spare(plan) if spec.platform.name == "cpu" else math.inf,
     )
     if not used and jax.process_count() == 1:
         return now._replace(state=None, starts={}), plan, ()
@@ -215,6 +215,11 @@ def _set_up(
     else:
         state = now.state._replace(steps=plan.layout.restore(now.state.steps))
     return now._replace(state=state), plan, (plan.params, *arguments)
+
+
+def _spare(plan: Plan) -> int:
+    """Bytes that the steps leave of what they may take, on all devices of this process."""
+    return jax.local_device_count() * (plan.limit - plan.num_bytes)
 
 
 def _seconds_a_step(now: Snapshot, plan: Plan) -> float | None:

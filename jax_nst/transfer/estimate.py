@@ -113,7 +113,8 @@ def _temporaries(
 ) -> int:
     """Bytes that XLA holds beside what the backward pass keeps, while it computes the worst of the stages.
 
-    Those that are computed twice, if any are; a large one is split into bands.
+    Those that are computed twice, if any are; a large one is split into bands. Below zero where XLA does
+    not keep all that the backward pass is traced to.
     """
     layers = network_layers(terms)
     stages = extractor.stages(tuple(layers)) if layers else ()
@@ -124,6 +125,6 @@ def _temporaries(
         height, width = jax.tree.leaves(carry)[0].shape[:2]
         carry, features = jax.eval_shape(stage, extractor.plain(params), carry)
         widest = max((bytes_of(x) for x in features.values()), default=0)
-        is_split = remat != "none" and count_bands(height, width, most_bands) > 1
+        is_split = count_bands(height, width, most_bands) > 1
         found.append(int((in_bands if is_split else whole) * widest))
     return max(found, key=abs)

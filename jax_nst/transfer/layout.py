@@ -29,6 +29,11 @@ class Layout(Protocol):
         """Items in a batch."""
         ...
 
+    @property
+    def num_groups(self) -> int:
+        """Devices, or groups of them that share rows, which have slots of their own."""
+        ...
+
     def slots(self, batch: Sequence[Numbered]) -> list[Numbered | None]:
         """The item in each slot on the devices of this process; None for an empty slot."""
         ...
@@ -42,7 +47,7 @@ class Layout(Protocol):
         ...
 
     def fetch(self, state: State) -> State:
-        """Undoes `restore`; of one picture or of items on the devices of this process, as it lies there."""
+        """Undoes `restore`: a plain state, of one picture or of items on the devices of this process."""
         ...
 
     def losses(self, block: jax.Array) -> np.ndarray:
@@ -66,6 +71,11 @@ class OnePicture(NamedTuple):
     @property
     def size(self) -> int:
         """Items in a batch."""
+        return 1
+
+    @property
+    def num_groups(self) -> int:
+        """All devices that it lies on share it."""
         return 1
 
     def slots(self, batch: Sequence[Numbered]) -> list[Numbered | None]:
@@ -123,13 +133,18 @@ class Sharded(NamedTuple):
     @property
     def size(self) -> int:
         """Items in a batch."""
-        return self.slots_per_device * self.mesh.shape[ITEMS]
+        return self.slots_per_device * self.num_groups
+
+    @property
+    def num_groups(self) -> int:
+        """Devices, or groups of them that share rows."""
+        return self.mesh.shape[ITEMS]
 
     def slots(self, batch: Sequence[Numbered]) -> list[Numbered | None]:
         """The item in each slot on the devices of this process; None for an empty slot."""
         padded = [*batch, *(None,) * (self.size - len(batch))]
         on_devices = in_batches(padded, self.slots_per_device)
-        firsts = self.mesh.devices.reshape(self.mesh.shape[ITEMS], -1)[:, 0]
+        firsts = self.mesh.devices.reshape(self.num_groups, -1)[:, 0]
         here = [device.process_index == jax.process_index() for device in firsts]
         return [item for items, is_here in zip(on_devices, here, strict=True) if is_here for item in items]
 
@@ -168,7 +183,7 @@ class Sharded(NamedTuple):
 
     def abstract(self, params: Any) -> tuple[Any, ...]:
         """States, params, tables and controls of a batch, as shapes."""
-        num_groups, num_items = self.mesh.shape[ITEMS], self.size
+        num_groups, num_items = self.num_groups, self.size
         init = self.programs.init if self.programs.rows is None else self.programs.rows.init
 
         def rows(tree: Any, count: int) -> Any:

@@ -34,24 +34,26 @@ def mesh_of_items() -> Mesh:
     return _mesh_of_groups(jax.device_count(), 1)
 
 
-def mesh_of_batch(network: Network, level: Level, num_groups: int) -> Mesh:
+def mesh_of_batch(network: Network, spec: Spec, level: Level, num_groups: int) -> Mesh:
     """So many groups of devices, each with items of its own, whose rows it shares.
 
     At a level with few rows, some devices of each group have none.
 
     Args:
       network: gives the features.
-      level: of the pictures.
+      spec: of the items.
+      level: of the spec.
       num_groups: divides the number of all devices.
     """
-    return _mesh_of_groups(num_groups, num_sharing(network, level, jax.device_count() // num_groups))
+    most = jax.device_count() // num_groups if spec.platform.shares_rows else 1
+    return _mesh_of_groups(num_groups, num_sharing(network, level, most))
 
 
 def count_groups(network: Network, spec: Spec, num_items: int) -> int:
-    """The number of groups of devices that paint a sweep in the least time; as many as devices: none.
+    """The number of groups of devices that paint so many items in the least time.
 
-    Where there are fewer items than devices, those of a group share the rows of its pictures. All of them
-    are of one process.
+    Where there are fewer items than devices, the devices of a group share the rows of its pictures; they
+    belong to one process. As many groups as devices share none.
     """
     num_devices, most = jax.device_count(), jax.local_device_count()
     if num_items >= num_devices or not spec.platform.shares_rows:

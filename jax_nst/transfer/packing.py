@@ -28,6 +28,7 @@ def pack(now: Snapshot) -> tuple[dict[str, Any], dict[str, Any]]:
         "choice": now.choice,
         "items": sorted({*now.used.values(), *now.failures}),
         "slots": now.layout.size if now.layout else 0,
+        "groups": now.layout.num_groups if now.layout else 0,
         "is_batched": not isinstance(now.layout, OnePicture),
         "ended": sorted(now.state.ended),
         "starts": sorted(now.starts),

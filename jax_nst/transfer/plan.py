@@ -174,7 +174,7 @@ def plan_many(
       spec: of all the items.
       level: of the spec.
       preparation: of this level.
-      mesh: of all devices, with the axis `ITEMS`, or of groups of them, see `mesh_of_groups`.
+      mesh: of all devices, with the axis `ITEMS`, or of groups of them, see `mesh_of_batch`.
       items: all that there are of this spec, in order.
       batch: how many at once; None for as many as fit, or on a CPU for what is fastest.
       slots: exactly so many at once, whatever `batch` says: those of another level or of an earlier run.

@@ -94,7 +94,7 @@ def step_programs(
         share. Of the one axis `ITEMS`: states, `Tables` and `Controls` have a leading axis, of items or of
         rows, as many on each device; a row is counted within its device. Each device works for itself:
         nothing is exchanged. Of the axes `ITEMS` and `ROWS`: the same, with groups of devices, each of
-        which share the rows of their pictures.
+        which shares the rows of its pictures.
     """
     names = [term.name for term in objects.terms]
     remat, tile_size = partition
@@ -123,7 +123,7 @@ def step_programs(
 def _over_items(
     platform: Platform, init: Callable[[Any], State], update: Update, names: list[str], mesh: Mesh
 ) -> StepPrograms:
-    """The programs of a batch; of one picture on each device, or on each group that shares its rows."""
+    """The programs of a batch, of as many items for each device, or for each group that shares rows."""
     counts = share_counts(state_shapes(init, (1, 1)))
     init, update = _batched(init, update, counts)
     rows = Rows(mesh, init) if ROWS in mesh.axis_names else None

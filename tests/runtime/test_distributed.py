@@ -36,14 +36,20 @@ def free_port():
         return free.getsockname()[1]
 
 
-def start_both(folder, inputs, steps, *more, each=((), ())):
+def start_both(folder, inputs, steps, *more, each=((), ()), changed=None):
     """Starts two processes, of the same inputs or each of its own; `each` are flags of one of them."""
+    changed = changed or {}
     inputs = inputs if isinstance(inputs, tuple) else (inputs, inputs)
     address = f"localhost:{free_port()}"
     shared = ("--distributed", "--coordinator_address", address, "--num_processes", "2", *more)
     return [
         subprocess.Popen(
-            command(folder, inputs[number], steps, *shared, *each[number], "--process_id", str(number)),
+            [
+                changed.get(x, x)
+                for x in command(
+                    folder, inputs[number], steps, *shared, *each[number], "--process_id", str(number)
+                )
+            ],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -82,6 +88,22 @@ def test_two_processes_share_a_sweep(tmp_path, inputs):
         pictures = [load_image(tmp_path / folder / row["file"]) for folder in ("one", "two")]
         np.testing.assert_allclose(*pictures, atol=3 / 255)
     assert (tmp_path / "two" / "index.html").exists()
+
+
+@pytest.mark.slow
+def test_the_devices_of_each_process_share_the_rows_of_its_picture(tmp_path, inputs):
+    """Two items, of a network with params, and a coarse level whose few rows one device has."""
+    changed = {"wavelet": "vgg19-lite", "luma1": "relu3_1", "scale1": "relu1_1,relu2_1", "24": "200"}
+    changed |= {"10,1000,5000": "100"}
+    flags = "--style_loss=gram", "--scales=2"
+    processes = start_both(tmp_path / "two", inputs, 3, *flags, changed=changed)
+    said = [process.communicate(timeout=240)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    alone = [changed.get(x, x) for x in command(tmp_path / "one", inputs, 3, *flags)]
+    subprocess.run(alone, check=True, capture_output=True)
+    losses = [[float(row["total_loss"]) for row in table(tmp_path / name)] for name in ("two", "one")]
+    assert len(losses[0]) == 2
+    np.testing.assert_allclose(*losses, rtol=1e-3)
 
 
 @pytest.mark.slow

@@ -33,7 +33,7 @@ def try_one(job, tile_size):
     contents, styles, items = agreed_sources(job)
     ((spec, _),) = group_by_spec(network, contents, items, platform)[0].items()
     choice = next(x for x in spec.choices if x.partition.tile_size == tile_size)
-    return trials.try_picture(network, contents, styles, items[0], spec, choice), choice
+    return trials.try_picture(network, contents, styles, items[0], spec.levels[-1].shape, choice), choice
 
 
 def test_a_picture_is_tried_at_its_size(job):

@@ -45,8 +45,8 @@ def check_groups():
     alone = spec_of((512, 32), dataclasses.replace(SHARED, shares_rows=False))
     assert [count_groups(NETWORK, alone, n) for n in (1, 2)] == [4, 4]
     for spec, expected in ((large, {"items": 2, "rows": 2}), (tiny, {"items": 2})):
-        assert dict(mesh_of_batch(NETWORK, spec.levels[-1], 2).shape) == expected
-    devices = mesh_of_batch(NETWORK, large.levels[-1], 2).devices
+        assert dict(mesh_of_batch(NETWORK, spec, spec.levels[-1], 2).shape) == expected
+    devices = mesh_of_batch(NETWORK, large, large.levels[-1], 2).devices
     assert [[device.id for device in group] for group in devices] == [[0, 1], [2, 3]]
 
 
@@ -61,7 +61,7 @@ def plan_of(shape, num_groups):
     preparation = Preparation(NETWORK, level, SHARED, source, source)
     weights = resolve_level_weights(CONFIG, spec)
     item = Item(0, (0,), (1.0,), weights, Start("content", 0))
-    mesh = mesh_of_batch(NETWORK, level, num_groups)
+    mesh = mesh_of_batch(NETWORK, spec, level, num_groups)
     return plan_many(NETWORK, spec, level, preparation, mesh=mesh, items=[item] * num_groups, batch=None)
 
 
