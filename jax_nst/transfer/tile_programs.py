@@ -17,6 +17,7 @@ from jax_nst.losses.objective import InTiles, check_tiles
 from jax_nst.models.extractor import Extractor, Params
 from jax_nst.optim import Controls, State, to_pixels
 from jax_nst.optim.step import Move, unit_scale
+from jax_nst.runtime.malloc import give_back
 from jax_nst.transfer.by_shape import ByShape, bytes_of
 
 Step = Callable[..., tuple[State, jax.Array]]
@@ -154,14 +155,18 @@ def compile_step(
     move, of_move = programs.move.compile(state, gradient, value, losses, controls.learning_rate)
 
     def step(state: State, params: Params, targets: Targets, controls: Controls) -> Any:
+        # What the tiles of a pass took and freed would lie beside what the next pass takes.
+        give_back()
         pixels = to_picture(state.angles)
         sums = zeros(pixels, params, targets)
         for row in rows:
             sums = jax.block_until_ready(add(sums, pixels, params, targets, row))
+        give_back()
         value, losses, of_sums, gradient = total(sums, pixels, targets, controls.loss_weights)
         for row in rows:
             gradient = jax.block_until_ready(pull(gradient, pixels, params, targets, of_sums, row))
         del pixels
+        give_back()
         return move(state, gradient, value, losses, controls.learning_rate)
 
     # What lies beside the programs that do not take it.

@@ -97,6 +97,14 @@ def test_the_host_waits_for_each_tile(monkeypatch):
     assert sum(early) <= 2 * 4  # only the first of each pass, the total and the move
 
 
+def test_memory_that_a_pass_has_freed_is_given_back_before_the_next(monkeypatch):
+    """Or it grows from step to step, to twice at 2048 pixels, since the parts of a step fragment it."""
+    given = []
+    monkeypatch.setattr(tile_programs, "give_back", lambda: given.append(1))
+    steps(*problem(64, optimizer="adam"), Partition(tile_size=32), count=4)
+    assert len(given) == 3 * 4
+
+
 def test_bytes_are_those_of_the_largest_program_and_what_lies_beside_it():
     parts = problem(192)
     *_, whole = steps(*parts, Partition(), 1)
