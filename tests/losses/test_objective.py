@@ -75,19 +75,17 @@ def compiled(extractor, terms):
 def directional_error(evaluate, x, arguments, rng):
     """Relative difference of the gradient and central differences, along random directions.
 
-    The steps are tiny: a longer one crosses the kink of some ReLU. What the rounding of the values makes of
-    such a difference, which depends on the processor, is no error.
+    The steps are tiny: a longer one crosses the kink of some ReLU. Each pixel moves uphill, so that nothing
+    cancels: beside a small sum, the rounding of the two values would count, which depends on the processor.
     """
     gradient, worst = np.asarray(evaluate(x, *arguments)[1]), 0.0
     for _ in range(3):
-        direction = rng.normal(size=x.shape)
+        direction = np.abs(rng.normal(size=x.shape)) * np.sign(gradient)
         h = 1e-8
         after, before = (float(evaluate(x + step * direction, *arguments)[0][0]) for step in (h, -h))
         numeric = (after - before) / (2 * h)
         analytic = float(np.sum(gradient * direction))
-        rounding = np.finfo(np.float64).eps * abs(after) / h
-        assert rounding < 1e-4 * abs(analytic)
-        worst = max(worst, (abs(numeric - analytic) - rounding) / abs(analytic))
+        worst = max(worst, abs(numeric - analytic) / abs(analytic))
     return worst
 
 
